@@ -1,0 +1,137 @@
+"""`latentflow decode`: map latents back to rows of the table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from latentflow.data.tables import Table, open_table
+from latentflow.data.writing import TableWriter
+from latentflow.errors import DataError
+from latentflow.model import FittedFlow
+
+from . import options
+from .naming import beside, find_model, refuse_overwriting
+from .output import count, provenance, tell, warn
+from .progress import RowProgress
+
+OUTPUT_SUFFIX = ".decoded.h5"
+CARRIED = "carried"
+
+
+@click.command("decode")
+@click.argument("latents", type=options.FILE)
+@options.model("LATENTS")
+@options.output(f"LATENTS with the ending {OUTPUT_SUFFIX}")
+@options.key
+@options.device
+@options.as_json
+@options.quiet
+def command(
+    latents: Path,
+    model_path: Path | None,
+    output: Path | None,
+    key: str | None,
+    device: str,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Map LATENTS, as `latentflow encode` writes them, back to rows of the table.
+
+    What comes back has the columns, the shape of a sample and the type of number that the table had when the
+    model was fitted on it; values on a lattice (integers, few decimals) are restored exactly.
+    """
+    model_path = find_model(model_path, latents)
+    model = FittedFlow.load(model_path, device=device)
+    _check_origin(latents, model, model_path)
+    table = _open_latents(latents, key, model)
+    carried = _open_carried(latents, table, model)
+    output = output or beside(latents, OUTPUT_SUFFIX)
+    refuse_overwriting(output, latents, model_path)
+
+    dtype, shape = np.dtype(model.record.get("dtype") or "float64"), model.record.get("sample_shape")
+    attributes = provenance(model=model_path.name, model_hash=model.hash, source=latents.name)
+    writer = TableWriter(
+        output, model.columns, dtype=dtype, sample_shape=tuple(shape) if shape else None, attrs=attributes
+    )
+    with RowProgress("decode", table.n_rows, quiet=quiet or as_json) as progress, writer:
+        for z, beside_z in _blocks(table, carried, model):
+            rows = model.decode(z, beside_z)
+            # an integer column that is on no lattice comes back a rounding error away from the integer it was
+            writer.write(np.rint(rows) if dtype.kind in "iu" else rows)
+            progress.reached(writer.n_rows)
+
+    result = {
+        "command": "decode",
+        "output": str(output),
+        "model": str(model_path),
+        "model_hash": model.hash,
+        "rows": table.n_rows,
+        "columns": list(model.columns),
+    }
+    lines = [f"{output}: {count(table.n_rows, 'row')}, {count(len(model.columns), 'column')}"]
+    tell(lines, result, as_json=as_json, quiet=quiet)
+
+
+def _check_origin(latents: Path, model: FittedFlow, model_path: Path) -> None:
+    """Raise a DataError when the file says that another model made it: the rows would be nonsense."""
+    if not h5py.is_hdf5(latents):
+        return
+    with h5py.File(latents) as file:
+        origin = file.attrs.get("model_hash")
+        name = file.attrs.get("model")
+    if origin is not None and origin != model.hash:
+        raise DataError(
+            f"{latents}: was encoded with another model than {model_path}, called {name} at the time; "
+            f"name that one with --model"
+        )
+
+
+def _open_latents(latents: Path, key: str | None, model: FittedFlow) -> Table:
+    """The latents by their names, or without such names a table of as many columns."""
+    try:
+        return open_table(latents, key=key, columns=model.latent_names)
+    except DataError as unnamed:
+        try:
+            table = open_table(latents, key=key)
+        except DataError:
+            raise unnamed from None
+        if len(table.columns) != len(model.latent_names):
+            raise DataError(
+                f"{latents}: has {count(len(table.columns), 'column')}, the model has "
+                f"{count(len(model.latent_names), 'latent')}"
+            ) from None
+        return table
+
+
+def _open_carried(latents: Path, table: Table, model: FittedFlow) -> Table | None:
+    """The directions that the flow left alone; None where the model has none or the file lacks them."""
+    width = model.preprocessor.n_kept - model.preprocessor.n_flow
+    if width == 0:
+        return None
+    try:
+        if table.key:
+            return open_table(latents, key=f"{table.key.rpartition('/')[0]}/{CARRIED}")
+        digits = max(2, len(str(width - 1)))
+        return open_table(latents, columns=[f"{CARRIED}{i:0{digits}d}" for i in range(width)])
+    except DataError:
+        warn([f"{latents}: holds no '{CARRIED}' directions; with their mean instead, rows come back changed"])
+        return None
+
+
+def _blocks(
+    table: Table, carried: Table | None, model: FittedFlow
+) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64] | None]]:
+    """Blocks of latents, each with the carried directions of the same rows."""
+    if carried is None:
+        for block in table.chunks():
+            yield block, None
+        return
+    # A table shortens its blocks where it is wide; this many rows fit whichever of the two is wider.
+    rows = min(65536, max(1, 2**24 // model.preprocessor.n_kept))
+    yield from zip(table.chunks(rows), carried.chunks(rows), strict=True)

@@ -1,0 +1,147 @@
+"""`latentflow encode`: map each row of a table to its Gaussian latents."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+
+from latentflow.data.tables import Table, open_table
+from latentflow.data.writing import TableWriter
+from latentflow.errors import DataError
+from latentflow.model import FittedFlow
+
+from . import options
+from .naming import beside, find_key, find_model, refuse_overwriting
+from .output import count, provenance, tell
+from .progress import RowProgress
+from .rows import complete_rows
+
+OUTPUT_SUFFIX = ".latents.h5"
+# What a file of latents holds under names of its own; a column carried along needs another.
+OURS = ("latents", "carried", "log_prob", "far", "row")
+
+
+@dataclass
+class Encoded:
+    """What was met on the way through the rows."""
+
+    rows: int = 0
+    far: int = 0
+    log_prob: float = 0.0  # summed, nats
+
+
+@click.command("encode")
+@options.data
+@options.model("DATA")
+@options.output(f"DATA with the ending {OUTPUT_SUFFIX}")
+@options.key
+@options.columns("those of the model")
+@options.missing
+@click.option(
+    "--log-prob", is_flag=True, help="Also write each row's log-density, in nats, in the units of DATA."
+)
+@click.option(
+    "--carry", type=options.NameList(), help="Columns to pass through untouched: ids, times, labels."
+)
+@options.device
+@options.as_json
+@options.quiet
+def command(
+    data: Path,
+    model_path: Path | None,
+    output: Path | None,
+    key: str | None,
+    columns: tuple[str, ...] | None,
+    missing: str,
+    log_prob: bool,
+    carry: tuple[str, ...] | None,
+    device: str,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Map each row of DATA to its Gaussian latents, in the order of DATA.
+
+    The file holds `latents`, one column for each coordinate, and `far`, 1 where a row lies far outside the
+    training data. Where there is call for them, also `carried` (directions beyond --components), `log_prob`,
+    the columns of --carry, and `row` (the position in DATA, from 0, with --missing drop). A file that ends in
+    .csv, .tsv or .parquet has them side by side as columns.
+    """
+    model_path = find_model(model_path, data)
+    model = FittedFlow.load(model_path, device=device)
+    table = open_table(data, key=find_key(key, data, model.record), columns=columns or model.columns)
+    if len(table.columns) != len(model.columns):
+        raise DataError(f"--columns names {len(table.columns)} columns, the model has {len(model.columns)}")
+    output = output or beside(data, OUTPUT_SUFFIX)
+    refuse_overwriting(output, data, model_path)
+    taken = sorted(set(carry or ()) & {*OURS, *model.latent_names})
+    if taken:
+        raise DataError(f"{data}: cannot carry '{taken[0]}': that name is taken in a latents file")
+
+    attributes = provenance(
+        model=model_path.name,
+        model_hash=model.hash,
+        source=data.name,
+        source_key=table.key,
+        source_rows=table.n_rows,
+    )
+    writer = TableWriter(output, model.latent_names, key="latents", attrs=attributes)
+    with RowProgress("encode", table.n_rows, quiet=quiet or as_json) as progress, writer:
+        done = _encode_into(writer, model, table, carry or (), missing, log_prob, progress)
+
+    dropped = table.n_rows - done.rows
+    result = {
+        "command": "encode",
+        "output": str(output),
+        "model": str(model_path),
+        "model_hash": model.hash,
+        "rows": done.rows,
+        "dropped_rows": dropped,
+        "latents": len(model.latent_names),
+        "carried_directions": model.preprocessor.n_kept - model.preprocessor.n_flow,
+        "far_rows": done.far,
+        "mean_log_prob": done.log_prob / done.rows if log_prob else None,
+    }
+    lines = [f"{output}: {count(done.rows, 'row')}, {count(len(model.latent_names), 'latent')}"]
+    if dropped:
+        lines.append(f"left out: {count(dropped, 'row')} with missing values; `row` says which are there")
+    flagged = ", flagged in `far`" if done.far else ""
+    lines.append(f"far outside the training data: {count(done.far, 'row')}{flagged}")
+    if log_prob:
+        lines.append(f"mean log p: {done.log_prob / done.rows:.4f} nats, in the units of {data.name}")
+    tell(lines, result, as_json=as_json, quiet=quiet)
+
+
+def _encode_into(
+    writer: TableWriter,
+    model: FittedFlow,
+    table: Table,
+    carry: tuple[str, ...],
+    missing: str,
+    log_prob: bool,
+    progress: RowProgress,
+) -> Encoded:
+    """Encode the table block by block into the open writer."""
+    done = Encoded()
+    along = table.carried(carry)
+    for index, block in complete_rows(table, missing):
+        encoding = model.encode(block, log_prob=log_prob, first_row=int(index[0]))
+        writer.write(encoding.latents)
+        if encoding.carried.shape[1]:
+            writer.write_extra("carried", encoding.carried)
+        if log_prob:
+            assert encoding.log_prob is not None
+            writer.write_extra("log_prob", encoding.log_prob)
+            done.log_prob += float(encoding.log_prob.sum())
+        if writer.takes_extras:
+            writer.write_extra("far", encoding.far.astype(np.uint8))
+        if missing == "drop":
+            writer.write_extra("row", index)
+        for name, values in along.items():
+            writer.write_extra(name, values[index])
+        done.rows += len(block)
+        done.far += int(encoding.far.sum())
+        progress.reached(int(index[-1]) + 1)
+    return done

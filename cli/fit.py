@@ -1,0 +1,141 @@
+"""`latentflow fit`: learn the score of a table and write the model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from latentflow.data.tables import open_table
+from latentflow.fitting import fit_table
+
+from . import options
+from .description import model_lines
+from .naming import MODEL_SUFFIX, beside, next_command, refuse_overwriting
+from .output import field, tell, warn
+from .progress import FitProgress
+
+
+@click.command("fit")
+@options.data
+@options.output(f"DATA with the ending {MODEL_SUFFIX}")
+@options.key
+@options.columns("all")
+@click.option("--drop-columns", type=options.NameList(), help="Columns to leave out, by name.")
+@options.missing
+@click.option(
+    "--tails",
+    type=click.Choice(["auto", "none", "asinh"]),
+    default="auto",
+    show_default=True,
+    help="Bend heavy tails and spikes: where the data call for it, never, or in every column.",
+)
+@click.option(
+    "--split",
+    type=click.Choice(["auto", "random", "blocked"]),
+    default="auto",
+    show_default=True,
+    help="How rows are held out: auto takes blocks with gaps where neighbouring rows are alike.",
+)
+@click.option(
+    "--held-out",
+    type=click.FloatRange(0.0, 0.8),
+    default=0.2,
+    show_default=True,
+    help="Share of the rows that the fit never sees and the report is made on.",
+)
+@click.option(
+    "--components",
+    type=click.IntRange(min=1),
+    help="Leading whitened directions that the flow lives on; the rest is carried.  [default: all]",
+)
+@click.option(
+    "--preset",
+    type=click.Choice(["fast", "default", "best"]),
+    default="default",
+    show_default=True,
+    help="How much to spend; sizes and steps follow from it and from the table.",
+)
+@click.option("--width", type=click.IntRange(min=1), help="Units in a layer.  [default: by preset and table]")
+@click.option("--depth", type=click.IntRange(min=1), help="Residual blocks.  [default: by preset and table]")
+@click.option("--steps", type=click.IntRange(min=1), help="Training steps.  [default: by preset and table]")
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    help="Rows in a training step.  [default: by preset and table]",
+)
+@click.option(
+    "--time-budget",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Train no longer than this.  [default: no limit]",
+)
+@options.device
+@options.seed("the split, the network and the noise")
+@options.as_json
+@options.quiet
+def command(
+    data: Path,
+    output: Path | None,
+    key: str | None,
+    columns: tuple[str, ...] | None,
+    drop_columns: tuple[str, ...] | None,
+    missing: str,
+    tails: str,
+    split: str,
+    held_out: float,
+    components: int | None,
+    preset: str,
+    width: int | None,
+    depth: int | None,
+    steps: int | None,
+    batch_size: int | None,
+    time_budget: float | None,
+    device: str,
+    seed: int,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Learn the score of the table in DATA and write the model beside it.
+
+    DATA is an HDF5, CSV, TSV, whitespace, Parquet or NPY file. The model remembers which rows it held out;
+    `latentflow independence-report` on the same file uses exactly those.
+    """
+    output = output or beside(data, MODEL_SUFFIX)
+    table = open_table(data, key=key, columns=columns, drop_columns=drop_columns)
+    refuse_overwriting(output, data)
+    with FitProgress(quiet=quiet or as_json) as progress:
+        model = fit_table(
+            table,
+            missing=missing,
+            tails=tails,
+            split=split,
+            held_out=held_out,
+            components=components,
+            preset=preset,
+            width=width,
+            depth=depth,
+            steps=steps,
+            batch_size=batch_size,
+            time_budget=time_budget,
+            device=device,
+            seed=seed,
+            progress=progress,
+        )
+    model.save(output)
+    warn(model.record["warnings"])
+    result = {
+        "command": "fit",
+        "output": str(output),
+        "model_hash": model.hash,
+        "columns": list(model.columns),
+        "latents": list(model.latent_names),
+        "record": {name: value for name, value in model.record.items() if name != "history"},
+    }
+    lines = [
+        str(output),
+        *model_lines(model),
+        field("next", next_command("encode", data, output)),
+        field("", next_command("independence-report", data, output)),
+    ]
+    tell(lines, result, as_json=as_json, quiet=quiet)

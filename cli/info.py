@@ -1,0 +1,116 @@
+"""`latentflow info`: say what a model or a data file holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import h5py
+
+from latentflow.data.tables import open_table
+from latentflow.errors import DataError
+from latentflow.model import FittedFlow
+
+from . import options
+from .description import model_lines
+from .output import count, field, names, tell
+
+# The first bytes of a safetensors file are the length of its JSON header, which then begins.
+_HEADER_AT = 8
+
+
+@click.command("info")
+@click.argument("file", type=options.FILE)
+@options.key
+@options.as_json
+@options.quiet
+def command(file: Path, key: str | None, as_json: bool, quiet: bool) -> None:
+    """Say what FILE holds: a model, or a table that `latentflow fit` can take."""
+    result, lines = _of_model(file) if _is_model(file) else _of_data(file, key)
+    tell(lines, {"command": "info", "file": str(file), **result}, as_json=as_json, quiet=quiet)
+
+
+def _is_model(file: Path) -> bool:
+    if file.suffix == ".safetensors":
+        return True
+    if not file.is_file():
+        return False
+    with file.open("rb") as stream:
+        return stream.read(_HEADER_AT + 1)[_HEADER_AT:] == b"{"
+
+
+def _of_model(file: Path) -> tuple[dict[str, Any], list[str]]:
+    model = FittedFlow.load(file, device="cpu")
+    record, size = model.record, file.stat().st_size
+    source = record.get("file") or "a table in memory"
+    where = f" ({record['key']})" if record.get("key") else ""
+    lines = [
+        f"{file}: a model of latentflow {record['version']}, {size / 1e6:.1f} MB",
+        field("hash", model.hash),
+        field("fitted on", f"{source}{where}, {count(record['n_rows'], 'row')}"),
+        *model_lines(model),
+        field(
+            "flow", f"{len(model.sigmas) - 1} steps, noise {record['sigma_min']:g} to {record['sigma_max']:g}"
+        ),
+        *(field("warning", warning) for warning in record["warnings"]),
+    ]
+    result = {
+        "kind": "model",
+        "hash": model.hash,
+        "size_bytes": size,
+        "columns": list(model.columns),
+        "latents": list(model.latent_names),
+        "treatments": [treatment.to_dict() for treatment in model.preprocessor.treatments],
+        "record": record,
+    }
+    return result, lines
+
+
+def _of_data(file: Path, key: str | None) -> tuple[dict[str, Any], list[str]]:
+    inside = _inside(file) if file.is_file() and h5py.is_hdf5(file) else []
+    try:
+        table = open_table(file, key=key)
+    except DataError as refused:
+        if not inside:
+            raise
+        lines = [f"{file}: no table to take as it is", field("reason", str(refused)), *_listed(inside)]
+        return {"kind": "data", "contents": inside, "table": None, "reason": str(refused)}, lines
+    shape = [table.n_rows, *(table.sample_shape or (len(table.columns),))]
+    missing = table.missing_counts()
+    described = {
+        "key": table.key,
+        "shape": shape,
+        "dtype": str(table.dtype),
+        "columns": list(table.columns),
+        "missing": missing,
+    }
+    lines = [
+        f"{file}: {count(table.n_rows, 'row')}, {count(len(table.columns), 'column')} of {table.dtype}"
+        + (f", in {table.key}" if table.key else ""),
+        field("columns", names(table.columns)),
+    ]
+    if table.sample_shape:
+        lines.append(field("samples", f"of shape {' x '.join(map(str, table.sample_shape))}"))
+    if missing:
+        listed = [f"{name} {number}" for name, number in missing.items()]
+        lines.append(field("missing", names(listed)))
+    return {"kind": "data", "contents": inside, "table": described}, [*lines, *_listed(inside)]
+
+
+def _inside(file: Path) -> list[dict[str, Any]]:
+    """Every array in an HDF5 file: its key, shape and type, and its column names where it has them."""
+    found: list[dict[str, Any]] = []
+
+    def visit(key: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset) and item.shape:
+            found.append({"key": key, "shape": list(item.shape), "dtype": str(item.dtype)})
+
+    with h5py.File(file) as opened:
+        opened.visititems(visit)
+    return found
+
+
+def _listed(inside: list[dict[str, Any]]) -> list[str]:
+    lines = [f"{item['key']}  {' x '.join(map(str, item['shape']))}  {item['dtype']}" for item in inside]
+    return [field("" if i else "inside", line) for i, line in enumerate(lines)]

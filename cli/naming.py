@@ -1,0 +1,74 @@
+"""Where a command reads and writes when it is not told."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from latentflow.errors import DataError, ModelFileError
+
+MODEL_SUFFIX = ".latentflow.safetensors"
+
+_COMPRESSIONS = (".gz", ".bz2", ".xz", ".zip", ".zst")
+_OURS = (".latents", ".decoded")
+
+
+def beside(data: Path, suffix: str) -> Path:
+    """`data.h5`, or what was made from it, with `suffix` in place of its endings.
+
+    >>> beside(Path("runs/data.h5"), ".latents.h5").as_posix()
+    'runs/data.latents.h5'
+    >>> beside(Path("runs/data.latents.h5"), ".decoded.h5").as_posix()
+    'runs/data.decoded.h5'
+    """
+    name = data.name
+    for compression in _COMPRESSIONS:
+        name = name.removesuffix(compression)
+    stem = Path(name).stem
+    for ours in _OURS:
+        stem = stem.removesuffix(ours)
+    return data.with_name(stem + suffix)
+
+
+def find_model(given: Path | None, data: Path) -> Path:
+    """The model to use for `data`: the one named, or the one that `latentflow fit` puts beside it.
+
+    Raises
+    ------
+    ModelFileError
+        If there is no such file.
+    """
+    if given is not None:
+        if not given.is_file():
+            raise ModelFileError(f"{given}: there is no such model file")
+        return given
+    model = beside(data, MODEL_SUFFIX)
+    if not model.is_file():
+        raise ModelFileError(
+            f"{model}: no model there; run `latentflow fit` on the data first, or name a model with --model"
+        )
+    return model
+
+
+def find_key(given: str | None, data: Path, record: Mapping[str, Any]) -> str | None:
+    """The key to open `data` with: the one named, or that of the fit when this is the file fitted on."""
+    if given is None and record.get("file") == data.name:
+        return record.get("key") or None
+    return given
+
+
+def refuse_overwriting(output: Path, *inputs: Path) -> None:
+    """Raise a DataError when `output` is one of the files that the command reads."""
+    for path in inputs:
+        if output.exists() and output.samefile(path):
+            raise DataError(f"{output}: is read by this very command; name another file with --output")
+
+
+def next_command(command: str, data: Path, model: Path) -> str:
+    """What to type to run another command on the same data with this model."""
+    words = ["latentflow", command, str(data)]
+    if model != beside(data, MODEL_SUFFIX):
+        words += ["--model", str(model)]
+    return shlex.join(words)

@@ -1,0 +1,77 @@
+"""What a command tells, in lines for people or as one JSON object, and what it notes in what it writes."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+from latentflow import __version__
+
+# Where the group leaves the words of the command for the files that the command writes.
+COMMAND_LINE = "latentflow.command_line"
+
+
+def tell(lines: Sequence[str], result: Mapping[str, Any], *, as_json: bool, quiet: bool) -> None:
+    """Print `result` as one JSON object with `--json`, else `lines`, or with `--quiet` nothing."""
+    if as_json:
+        click.echo(json.dumps(_jsonable(result), allow_nan=False))
+    elif not quiet:
+        for line in lines:
+            click.echo(line)
+
+
+def warn(messages: Sequence[str]) -> None:
+    """Print warnings on standard error, one line each."""
+    for message in messages:
+        click.echo(f"latentflow: warning: {' '.join(message.split())}", err=True)
+
+
+def provenance(**of_this_file: str | int | float) -> dict[str, str | int | float]:
+    """The attributes of a written file: which version and which words made it, and what the command adds."""
+    ctx = click.get_current_context()
+    return {"latentflow_version": __version__, "command": ctx.meta.get(COMMAND_LINE, ""), **of_this_file}
+
+
+def count(number: int, noun: str) -> str:
+    """A number with its noun.
+
+    >>> count(1, "row"), count(36733, "row")
+    ('1 row', '36 733 rows')
+    """
+    return f"{number:,}".replace(",", " ") + f" {noun}" + ("" if number == 1 else "s")
+
+
+def names(columns: Sequence[str], most: int = 12) -> str:
+    """Names in one line, cut where there are many.
+
+    >>> names(["a", "b", "c"], most=2)
+    'a, b and 1 more'
+    """
+    if len(columns) <= most:
+        return ", ".join(columns)
+    return ", ".join(columns[:most]) + f" and {len(columns) - most} more"
+
+
+def field(label: str, text: str) -> str:
+    """A line of a summary: what it is about, then what there is to say."""
+    return f"{label:<12}{text}"
+
+
+def seconds(duration: float) -> str:
+    """A duration to read: seconds below two minutes, else minutes."""
+    return f"{duration:.1f} s" if duration < 120 else f"{duration / 60:.1f} min"
+
+
+def _jsonable(value: Any) -> Any:
+    # JSON has no word for NaN or infinity, and most readers refuse the words that Python would write.
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {str(name): _jsonable(member) for name, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [_jsonable(member) for member in value]
+    return value

@@ -1,0 +1,138 @@
+"""What a reader must know before the figures: one sentence each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from latentflow.analysis.entropy import tied_fraction
+from latentflow.analysis.preparation import Material
+from latentflow.analysis.results import Rows
+from latentflow.analysis.rows import Choice
+from latentflow.analysis.verdict import Evidence
+
+FEW_ROWS = 50
+TIED = 0.01
+REPEATED = 0.01
+FAR = 0.01
+OVERFIT_PER_COLUMN = 0.05  # nats
+NAMED_AT_MOST = 6
+
+
+def collect_alerts(model: Any, material: Material, evidence: Evidence) -> tuple[str, ...]:
+    """All alerts that hold: about the rows, the columns, the fit, and what the fit itself warned of."""
+    rows = evidence.rows
+    treatments = [treatment.to_dict() for treatment in model.preprocessor.treatments]
+    found = [
+        *about_rows(material.choice, rows),
+        *about_columns(treatments),
+        *about_fit(evidence, material.encoding.latents, int(np.count_nonzero(material.encoding.far))),
+    ]
+    return tuple(found + [text for text in model.record.get("warnings") or () if text not in found])
+
+
+def about_rows(choice: Choice, rows: Rows) -> list[str]:
+    """Few rows, training rows among them, rows of another table, rows that are alike."""
+    found = []
+    if rows.n_eval < FEW_ROWS:
+        found.append(
+            f"Only {rows.n_eval} rows were evaluated: intervals are wide and tests weak, and below "
+            f"{FEW_ROWS} rows no figure here should carry a conclusion."
+        )
+    if choice.which == "all" and choice.same_table:
+        found.append(
+            "All rows of the fitted table were evaluated, training rows among them: figures look better "
+            "than on new rows. Use the held-out rows instead."
+        )
+    if choice.which == "all" and not choice.same_table:
+        found.append(
+            "This is not the table the model was fitted on: all its rows were evaluated, and PCA, FastICA "
+            "and the Gaussian were fitted on these same rows, which favours them."
+        )
+    if choice.thinned:
+        found.append(f"{rows.n_eval} evenly spaced rows of {choice.thinned} were evaluated.")
+    if rows.dependent:
+        found.append(
+            f"Neighbouring rows are alike (lag-1 autocorrelation {rows.lag1:.2f}): {rows.n_eval} rows are "
+            f"worth about {rows.effective_n:.0f} independent ones in the slowest column. Intervals use "
+            f"blocks of {rows.block or 1} rows, and dependence is judged against circular shifts."
+        )
+    if rows.dependent and rows.mode == "random":
+        found.append(
+            "Rows are autocorrelated but were split at random, so held-out rows have training rows as "
+            "neighbours and look better than they are; fit again with --split blocked."
+        )
+    return found
+
+
+def about_columns(treatments: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Dependent, constant and tied columns, from what the preprocessor says it did to each."""
+    found = []
+    constant = [t["name"] for t in treatments if t.get("role") == "constant"]
+    dependent = [t["name"] for t in treatments if t.get("role") == "dependent"]
+    tied = [
+        t["name"]
+        for t in treatments
+        if t.get("role", "flow") == "flow"
+        and t.get("lattice", "none") != "none"
+        and float(t.get("tied_fraction") or 0.0) > TIED
+    ]
+    if dependent:
+        found.append(
+            f"{named(dependent)} follow{_s(dependent)} exactly from other columns and {_is(dependent)} left "
+            "out: with them the total correlation of the raw columns would be infinite."
+        )
+    if constant:
+        found.append(f"{named(constant)} {_is(constant)} constant and left out.")
+    if tied:
+        found.append(
+            f"{named(tied)} hold{_s(tied)} repeated values: they are spread evenly within their own step, "
+            "and structure finer than that step is neither in the data nor in these figures."
+        )
+    return found
+
+
+def about_fit(evidence: Evidence, latents: np.ndarray, far: int) -> list[str]:
+    """Repeated rows, rows far outside the training data, a FastICA that did not converge, over-fitting."""
+    found = []
+    rows, ica, overfit = evidence.rows, evidence.fastica, evidence.overfit
+    repeated = min(tied_fraction(column) for column in latents.T)
+    if repeated > REPEATED:
+        found.append(
+            f"{100 * repeated:.1f} % of the evaluated rows are repeats of others: they count as rows of "
+            "their own, and intervals are too narrow by that much."
+        )
+    if far > FAR * rows.n_eval:
+        found.append(
+            f"{far} of {rows.n_eval} evaluated rows lie far outside the training data, where the map is a "
+            "guess."
+        )
+    if not ica.converged:
+        found.append(
+            f"FastICA did not converge, so the comparison with it is with what it reached. {ica.note}"
+        )
+    if overfit is not None and overfit.low > OVERFIT_PER_COLUMN * latents.shape[1]:
+        found.append(
+            f"Over-fitting: −log p is {overfit.estimate:.2f} nats worse on held-out rows than on training "
+            "rows. More rows, fewer steps or a smaller network would narrow this; the figures here are from "
+            "held-out rows."
+        )
+    return found
+
+
+def named(names: Sequence[str]) -> str:
+    """Names as a phrase: "a", "a and b", "a, b, c and 4 more columns"."""
+    shown = [f"'{name}'" for name in names[:NAMED_AT_MOST]]
+    if len(names) > NAMED_AT_MOST:
+        return f"{', '.join(shown)} and {len(names) - NAMED_AT_MOST} more columns"
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
+
+
+def _s(names: Sequence[str]) -> str:
+    return "s" if len(names) == 1 else ""
+
+
+def _is(names: Sequence[str]) -> str:
+    return "is" if len(names) == 1 else "are"

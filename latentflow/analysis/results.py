@@ -1,0 +1,215 @@
+"""What an independence analysis finds, as frozen records; the report renders them and computes nothing.
+
+Units: entropies, total correlation (TC), dependence and −log p are in nats; −log p and everything that
+contains H(x) is per row of the table and in the user's units (after dequantisation of lattice columns). Four
+representations of the same rows appear throughout, by these names and in this order: ``raw``, ``pca``,
+``fastica``, ``latents``.
+
+Schema version 1 (field ``schema`` of :class:`IndependenceResult`): ``to_dict()`` of each record holds exactly
+its fields, by their names; arrays are nested lists; a number that does not exist is null.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from latentflow.analysis.interval import Interval, Result
+from latentflow.analysis.measures import (
+    Gaussianity,
+    Histogram,
+    LatentGaussianity,
+    Ledger,
+    LedgerEntry,
+    PairwiseDependence,
+    RadiusTest,
+    RoundTrip,
+)
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "FastICASummary",
+    "Gaussianity",
+    "Histogram",
+    "IndependenceResult",
+    "Interval",
+    "LatentGaussianity",
+    "Ledger",
+    "LedgerEntry",
+    "PairwiseDependence",
+    "RadiusTest",
+    "Result",
+    "RoundTrip",
+    "Rows",
+    "Verdict",
+]
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Rows(Result):
+    """Which rows the analysis stands on.
+
+    Attributes
+    ----------
+    which : str
+        ``held out`` (the model's own held-out rows of the file it was fitted on) or ``all`` (another table).
+    mode : str
+        How the fit split its rows: ``random`` or ``blocked``.
+    n_eval, n_table, n_train : int
+        Rows evaluated here, rows of the table, rows that trained the model.
+    baselines : str
+        ``training rows`` or ``same rows``: what PCA, FastICA and the Gaussian were fitted on.
+    lag1 : float
+        Largest lag-1 autocorrelation over the columns.
+    dependent : bool
+        Whether rows were treated as autocorrelated (block bootstrap, circular-shift nulls).
+    block : int or None
+        Rows per block of the bootstrap where they were.
+    effective_n : float
+        Number of independent rows that would carry as much information about a mean; ``n_eval`` if not
+        dependent.
+    """
+
+    which: str
+    mode: str
+    n_eval: int
+    n_table: int
+    n_train: int
+    baselines: str
+    lag1: float
+    dependent: bool
+    block: int | None
+    effective_n: float
+
+
+@dataclass(frozen=True)
+class FastICASummary(Result):
+    """How FastICA ran, and how the latents line up with its components.
+
+    Attributes
+    ----------
+    converged : bool
+    n_iter : int
+        Iterations of the run that was kept.
+    note : str
+        What was tried, one sentence; says so where nothing converged.
+    agreement : float
+        Mean |Spearman correlation| of latents with FastICA components after optimal matching, 0 … 1.
+    matched : tuple of int, length k
+        The FastICA component matched with each latent.
+    correlation : tuple of float, length k
+        Signed Spearman correlation of each match.
+    """
+
+    converged: bool
+    n_iter: int
+    note: str
+    agreement: float
+    matched: tuple[int, ...]
+    correlation: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Verdict(Result):
+    """The conclusion in plain words.
+
+    Attributes
+    ----------
+    code : str
+        ``independent``, ``more_independent``, ``no_better`` or ``worse``.
+    headline : str
+        One sentence that can be read aloud.
+    sentences : tuple of str
+        The evidence, with figures and their intervals; for ``worse`` the likely cause and what to try.
+    meaning : tuple of str
+        What independence does and does not mean.
+    """
+
+    code: str
+    headline: str
+    sentences: tuple[str, ...]
+    meaning: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class IndependenceResult(Result):
+    """Everything the independence report shows.
+
+    Attributes
+    ----------
+    schema : int
+        Version of this record (1).
+    provenance : mapping
+        ``version`` of latentflow, ``model_hash``, ``model_version``, ``file``, ``key``, ``fingerprint`` of
+        the table, ``seed``, ``n_boot``, ``rows`` (as asked for), ``fit`` (seed, preset, seconds, n_train … as
+        recorded).
+    columns : tuple of str
+        All columns of the table (D).
+    flow_columns : tuple of str
+        The d columns of the ledger: varying and linearly independent.
+    latent_names : tuple of str, length k
+    treatments : tuple of mapping
+        What the preprocessor did to each column (its ``to_dict()``).
+    rows : Rows
+    alerts : tuple of str
+        What a reader must know before the figures, one sentence each; empty is good.
+    ledger : Ledger
+    neg_log_prob : Interval
+        E[−log p] of the model on the evaluated rows, nats, user's units.
+    neg_log_prob_gaussian : Interval
+        The same of a Gaussian with mean and covariance of the training rows, on the same rows.
+    log_prob_gain : Interval
+        The paired difference of the two, positive where the model is better, nats.
+    neg_log_prob_train : Interval or None
+        E[−log p] of the model on (at most 2 000 of) its training rows, nats; None where they are not at hand.
+    pairwise : mapping of str to PairwiseDependence
+        By representation: ``raw``, ``pca``, ``fastica``, ``latents``.
+    gaussianity : Gaussianity
+    round_trip : RoundTrip
+    fastica : FastICASummary
+    history : mapping of str to list
+        The training record: ``step``, ``train_loss``, ``validation_loss``.
+    far_rows : int
+        Evaluated rows that lie far outside the training data.
+    verdict : Verdict
+    """
+
+    provenance: Mapping[str, Any]
+    columns: tuple[str, ...]
+    flow_columns: tuple[str, ...]
+    latent_names: tuple[str, ...]
+    treatments: tuple[Mapping[str, Any], ...]
+    rows: Rows
+    alerts: tuple[str, ...]
+    ledger: Ledger
+    neg_log_prob: Interval
+    neg_log_prob_gaussian: Interval
+    log_prob_gain: Interval
+    neg_log_prob_train: Interval | None
+    pairwise: Mapping[str, PairwiseDependence]
+    gaussianity: Gaussianity
+    round_trip: RoundTrip
+    fastica: FastICASummary
+    history: Mapping[str, Any]
+    far_rows: int
+    verdict: Verdict
+    schema: int = SCHEMA_VERSION
+
+    def to_json(self, path: str | os.PathLike[str]) -> Path:
+        """Write ``to_dict()`` as UTF-8 JSON to ``path`` (beside it, then moved over); returns the path."""
+        target = Path(path)
+        beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        try:
+            beside.write_text(
+                json.dumps(self.to_dict(), allow_nan=False, ensure_ascii=False), encoding="utf-8"
+            )
+            os.replace(beside, target)
+        finally:
+            beside.unlink(missing_ok=True)
+        return target

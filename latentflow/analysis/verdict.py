@@ -1,0 +1,262 @@
+"""The conclusion in plain words, from a small rule over effect sizes and intervals.
+
+In this order, with TC the total correlation in nats, judged on the evaluated rows:
+
+1. **worse**: the latents have more TC than FastICA's components or than the raw columns, the whole 95 %
+interval
+   of the difference being on that side.
+2. **independent** to within measurement: no pair of latents is found dependent (smallest p,
+Bonferroni-adjusted,
+   above 0.05; the lower bound on TC from pairs has zero in its interval) and the rows could have shown it
+   (upper end below 0.05 nats per latent); or whatever is found is too small to matter (upper end below 0.005
+   nats per latent and no pair above 0.01 nats), however significant many rows make it.
+3. **more_independent** than ICA: the latents have less TC than FastICA's components, the whole interval being
+on
+   that side.
+4. **no_better**: none of these.
+
+No branch says that sources were found: independence cannot show that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from latentflow.analysis.interval import Interval
+from latentflow.analysis.results import FastICASummary, Gaussianity, Ledger, PairwiseDependence, Rows, Verdict
+
+SIGNIFICANT = 0.05
+COARSE_PER_LATENT = 0.05  # nats
+NEGLIGIBLE_PER_LATENT = 0.005  # nats
+NEGLIGIBLE_PAIR = 0.01  # nats
+FEW_ROWS_PER_COLUMN = 100
+MANY_TIES = 0.5  # share of columns
+STILL_FALLING = 0.01  # share by which the validation loss fell over the last quarter of training
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the verdict is drawn from.
+
+    Attributes
+    ----------
+    ledger : Ledger
+        With entries ``raw``, ``fastica`` and ``latents``.
+    pairwise : mapping of str to PairwiseDependence
+        With ``fastica`` and ``latents``.
+    gaussianity, fastica, rows
+        As in the result.
+    log_prob_gain : Interval
+        How much better −log p of the model is than a Gaussian's, nats.
+    overfit : Interval or None
+        −log p on the evaluated rows less that on training rows, nats.
+    tied_columns : float
+        Share of columns with repeated values.
+    history : mapping
+        The training record.
+    """
+
+    ledger: Ledger
+    pairwise: Mapping[str, PairwiseDependence]
+    gaussianity: Gaussianity
+    fastica: FastICASummary
+    rows: Rows
+    log_prob_gain: Interval
+    overfit: Interval | None
+    tied_columns: float
+    history: Mapping[str, Any]
+
+    @property
+    def latents(self) -> PairwiseDependence:
+        """Pairwise dependence of the latents."""
+        return self.pairwise["latents"]
+
+    @property
+    def against_ica(self) -> Interval:
+        """TC(FastICA) − TC(latents), nats."""
+        return self.ledger.differences["latents-fastica"]
+
+
+def judge(evidence: Evidence) -> Verdict:
+    """Apply the rule of this module."""
+    code = decide(evidence)
+    gap, gained = evidence.against_ica, evidence.ledger.entry("latents").removed
+    sentences = [_ledger_sentence(gained, evidence.ledger.entry("fastica").removed), _ica_sentence(gap)]
+    sentences += [_residual_sentence(evidence.latents), _gaussian_sentence(evidence.gaussianity)]
+    if not evidence.fastica.converged:
+        sentences.append("FastICA did not converge on these data, so this compares with where it stopped.")
+    if code == "independent":
+        bound = max(evidence.latents.tree.high, 0.0)
+        headline = (
+            "The latents are independent to within measurement: on these rows, what dependence their pairs "
+            f"may still hold is below {figure(bound)} nats in all."
+        )
+    elif code == "more_independent":
+        headline = (
+            f"The latents are more independent than FastICA's components by {told(gap)}; "
+            f"about {told(evidence.latents.tree)} of dependence is left between them."
+        )
+    elif code == "no_better":
+        headline = (
+            f"The latents are no more independent than FastICA's components: the difference is {told(gap)}."
+        )
+        sentences += likely_causes(evidence)
+    else:
+        worse_than_raw = gained.high < 0.0
+        other = "the raw columns" if worse_than_raw else "FastICA's components"
+        size = gained if worse_than_raw else gap
+        turned = Interval(-size.estimate, -size.high, -size.low)
+        headline = (
+            f"The latents are less independent than {other}, by {told(turned)}: do not use them as they are."
+        )
+        sentences += likely_causes(evidence)
+    return Verdict(code, headline, tuple(sentences), meaning(evidence))
+
+
+def decide(evidence: Evidence) -> str:
+    """The code of the verdict: ``worse``, ``independent``, ``more_independent`` or ``no_better``."""
+    gap, gained = evidence.against_ica, evidence.ledger.entry("latents").removed
+    if gap.high < 0.0 or gained.high < 0.0:
+        return "worse"
+    latents = evidence.latents
+    several = max(len(latents.columns) - 1, 1)
+    undetected = latents.max_p_adjusted > SIGNIFICANT and latents.tree.low <= 0.0
+    could_be_seen = latents.tree.high <= COARSE_PER_LATENT * several
+    negligible = latents.tree.high <= NEGLIGIBLE_PER_LATENT * several and latents.max_nats <= NEGLIGIBLE_PAIR
+    if (undetected and could_be_seen) or negligible:
+        return "independent"
+    return "more_independent" if gap.low > 0.0 else "no_better"
+
+
+def meaning(evidence: Evidence) -> tuple[str, ...]:
+    """What independence does and does not say, and what the residual is, in plain words."""
+    agreement = evidence.fastica.agreement
+    return (
+        "Independent means that knowing some latents of a row tells nothing about its other latents. It "
+        "does not make a latent a cause, a mechanism or a signal of its own.",
+        "Latents are not sources. A round cloud looks the same from every side: turn the latents by any "
+        "rotation and they are exactly as independent as before. Independence cannot say which of these "
+        "axes is the right one.",
+        "For the same reason latents do not keep the order, the sign or the identity that FastICA's "
+        f"components have: matched one to one, the mean absolute rank correlation is {agreement:.2f} (1 "
+        "would be the same components, in some order).",
+        "The residual is the dependence still found between pairs of latents. It counts the strongest pairs "
+        "that form no circle, which makes it a lower bound on the total; dependence that only three or more "
+        "latents show together, and forms too intricate for four moments per latent, would come on top.",
+        "All of this holds for rows like the ones evaluated, and for nothing else.",
+    )
+
+
+def likely_causes(evidence: Evidence) -> list[str]:
+    """Why the latents may have gained nothing, and what to try; never empty."""
+    rows, d = evidence.rows, max(len(evidence.latents.columns), 1)
+    found = []
+    if rows.n_train < FEW_ROWS_PER_COLUMN * d:
+        found.append(
+            f"Likely cause: too few rows ({rows.n_train} trained a model of {d} columns). Try more rows, "
+            "fewer columns (--columns), or the leading directions only (--components)."
+        )
+    if evidence.overfit is not None and evidence.overfit.low > max(0.1, evidence.log_prob_gain.estimate):
+        found.append(
+            f"Likely cause: over-fitting (−log p is {told(evidence.overfit)} worse on rows that were held "
+            "out). Try fewer steps (--steps) or a smaller network (--width, --depth)."
+        )
+    if still_falling(evidence.history.get("validation_loss", ())):
+        found.append(
+            "Likely cause: under-trained (the validation loss was still falling at the end). Try --preset "
+            "best, more --steps, or a larger --time-budget."
+        )
+    if rows.dependent:
+        found.append(
+            f"Possible cause: neighbouring rows are alike (lag-1 autocorrelation {rows.lag1:.2f}), so "
+            f"{rows.n_eval} rows say as much as about {rows.effective_n:.0f}. Try a longer recording, and "
+            "fit with --split blocked."
+        )
+    if evidence.tied_columns >= MANY_TIES:
+        found.append(
+            f"Possible cause: ties ({100 * evidence.tied_columns:.0f} % of the columns hold repeated values, "
+            "which were spread at random within their step). Try the data before rounding."
+        )
+    if (
+        evidence.ledger.entry("fastica").removed.low > 0.0
+        and not found
+        and evidence.against_ica.excludes() is False
+    ):
+        found.append(
+            "The data may simply be a linear mixture, on which FastICA has removed what there is to remove; "
+            "the pairwise figures say how much is left."
+        )
+    return found or [
+        "No single cause stands out. Try --preset best, or another --seed, and compare the two reports."
+    ]
+
+
+def still_falling(losses: Sequence[float | None]) -> bool:
+    """Whether a validation loss fell by more than 1 % over the last quarter of its record."""
+    values = np.array([value for value in losses if value is not None], dtype=np.float64)
+    values = values[np.isfinite(values)]
+    if len(values) < 8:
+        return False
+    quarter = len(values) // 4
+    before, after = values[-2 * quarter : -quarter].mean(), values[-quarter:].mean()
+    return bool(before - after > STILL_FALLING * abs(before))
+
+
+def figure(value: float) -> str:
+    """A number of nats as it is read aloud: two decimals from 0.1 on, three from 0.01, four below."""
+    size = abs(value)
+    decimals = 2 if size >= 0.1 else 3 if size >= 0.01 else 4
+    text = f"{value:.{decimals}f}"
+    return (text.lstrip("-") if float(text) == 0.0 else text).replace("-", "−")
+
+
+def told(interval: Interval) -> str:
+    """An interval in words: "1.38 nats (95 % interval 1.30 to 1.46)"."""
+    return (
+        f"{figure(interval.estimate)} nats (95 % interval {figure(interval.low)} to {figure(interval.high)})"
+    )
+
+
+def _ledger_sentence(latents: Interval, ica: Interval) -> str:
+    return (
+        f"Compared with the raw columns, the latents removed {told(latents)} of total correlation; FastICA "
+        f"removed {told(ica)}."
+    )
+
+
+def _ica_sentence(gap: Interval) -> str:
+    if gap.low > 0.0:
+        return f"Row by row, the latents removed {told(gap)} more than FastICA."
+    if gap.high < 0.0:
+        return f"Row by row, the latents removed {figure(-gap.estimate)} nats less than FastICA."
+    return f"Row by row, the latents and FastICA differ by {told(gap)}, which may be nothing."
+
+
+def _residual_sentence(latents: PairwiseDependence) -> str:
+    i, j = latents.max_pair
+    names = f"{latents.columns[i]} and {latents.columns[j]}"
+    strongest = f"The most dependent pair of latents, {names}, shares {figure(latents.max_nats)} nats"
+    if latents.max_p_adjusted > SIGNIFICANT:
+        return f"{strongest}, and no pair stands out from chance among the {_pairs(latents)} tested."
+    return f"{strongest}; of {_pairs(latents)} pairs tested, some are more dependent than by chance."
+
+
+def _pairs(latents: PairwiseDependence) -> int:
+    d = len(latents.columns)
+    return d * (d - 1) // 2
+
+
+def _gaussian_sentence(gaussianity: Gaussianity) -> str:
+    rejected = sum(latent.p_holm < SIGNIFICANT for latent in gaussianity.latents)
+    total = len(gaussianity.latents)
+    if rejected == 0:
+        return f"All {total} latents are standard normal as far as {gaussianity.n_rows} rows can tell."
+    widest = max(abs(latent.std - 1.0) for latent in gaussianity.latents)
+    return (
+        f"{rejected} of {total} latents depart measurably from a standard normal (standard deviations within "
+        f"{100 * widest:.1f} % of 1); independence does not need them to be normal."
+    )

@@ -1,0 +1,228 @@
+"""From a table to a fitted flow: split, preprocess, train, choose where the flow starts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import DTypeLike, NDArray
+from torch import Generator, Tensor
+
+from latentflow import __version__
+from latentflow.data.preprocess import Preprocessor
+from latentflow.data.splits import GAP, HELD_OUT, TRAIN, VALIDATION, make_split
+from latentflow.data.tables import Table
+from latentflow.errors import DataError
+from latentflow.flow.grids import log_uniform_grid
+from latentflow.flow.probability_flow import ProbabilityFlow
+from latentflow.model import FittedFlow, choose_device
+from latentflow.score.denoisers import Denoiser
+from latentflow.score.sizing import TrainingPlan, plan_training
+from latentflow.score.training import Progress, train_denoiser
+
+#: Steps of the frozen encoding grid.
+GRID_STEPS = 48
+#: Noise levels at which the flow may start, and rows that choose among them.
+STARTS = (0.01, 0.02, 0.05, 0.1, 0.2)
+START_ROWS = 400
+#: Training rows per whitened column below which the fit warns.
+ROWS_PER_COLUMN = 20
+
+Floats = NDArray[np.float64]
+
+
+def fit_table(table: Table, *, missing: str = "error", **settings: Any) -> FittedFlow:
+    """Fit a flow to a table.
+
+    Parameters
+    ----------
+    table : Table
+    missing : {"error", "drop"}
+        What to do with rows that have missing or infinite values.
+    **settings
+        As for :func:`fit_flow`.
+
+    Returns
+    -------
+    FittedFlow
+        Its ``roles`` cover all rows of the table; rows with missing values have the role of gap rows.
+
+    Raises
+    ------
+    DataError
+        If values are missing and may not be dropped, with a count per column.
+    """
+    X = table.read()
+    complete = np.isfinite(X).all(axis=1)
+    if missing not in ("error", "drop"):
+        raise DataError(f"missing must be error or drop, not {missing!r}")
+    if not complete.all() and missing == "error":
+        counts = ", ".join(f"{name}: {count}" for name, count in table.missing_counts().items())
+        raise DataError(
+            f"{table.path or 'table'} has missing or infinite values ({counts}); leave these rows out with --missing drop"
+        )
+    model = fit_flow(X[complete], table.columns, dtype=table.dtype, **settings)
+    roles = np.full(len(X), GAP, dtype=np.uint8)
+    roles[complete] = model.roles
+    model.roles = roles
+    model.record |= {
+        "file": table.path.name if table.path else None,
+        "key": table.key,
+        "sample_shape": list(table.sample_shape) if table.sample_shape else None,
+        "dtype": str(table.dtype),
+        "fingerprint": table.fingerprint(),
+        "n_missing": int((~complete).sum()),
+    }
+    return model
+
+
+def fit_flow(
+    X: Floats,
+    columns: Sequence[str],
+    *,
+    dtype: DTypeLike = np.float64,
+    preset: str = "default",
+    components: int | None = None,
+    tails: str = "auto",
+    split: str = "auto",
+    held_out: float = 0.2,
+    width: int | None = None,
+    depth: int | None = None,
+    steps: int | None = None,
+    batch_size: int | None = None,
+    time_budget: float | None = None,
+    device: str = "auto",
+    seed: int = 0,
+    progress: Callable[[Progress], None] | None = None,
+) -> FittedFlow:
+    """Fit preprocessor and score model to complete rows.
+
+    Parameters
+    ----------
+    X : ndarray, shape (n, D)
+        Finite rows in the user's units.
+    columns : sequence of D str
+    dtype : dtype
+        In which the values were stored; lattices are recognised at its precision.
+    preset, width, depth, steps, batch_size, time_budget
+        Sizes, see :func:`latentflow.score.sizing.plan_training`.
+    components : int, optional
+        Leading whitened directions that the flow lives on.
+    tails, split : str
+        See :class:`latentflow.data.preprocess.Preprocessor` and :func:`latentflow.data.splits.make_split`.
+    held_out : float
+        Share of the rows that the fit never sees.
+    device : str
+    seed : int
+        Of everything random: split, weights, batches, noise, dequantisation.
+    progress : callable, optional
+
+    Returns
+    -------
+    FittedFlow
+
+    Raises
+    ------
+    LatentFlowError
+        If the table or a setting cannot be used; the message says why and what to do.
+    """
+    started = time.monotonic()
+    target = choose_device(device)
+    parts = make_split(X, mode=split, held_out=held_out, rng=np.random.default_rng(seed))
+    train, validation = parts.rows(TRAIN), parts.rows(VALIDATION)
+    preprocessor = Preprocessor.fit(
+        X, columns, train=train, tails=tails, components=components, seed=seed, dtype=dtype
+    )
+    k = preprocessor.n_flow
+    plan = plan_training(
+        len(train), k, preset=preset, width=width, depth=depth, steps=steps, batch_size=batch_size, time_budget=time_budget
+    )
+
+    def whitened(rows: Floats, rng: np.random.Generator | None = None) -> Tensor:
+        x, _ = preprocessor.forward(rows, rng)
+        return torch.as_tensor(x[:, :k], dtype=torch.float32, device=target)
+
+    fixed, rows = whitened(X[train]), X[train]
+    dither = np.random.default_rng([seed, 1])
+    dequantised = any(t.lattice != "none" for t in preprocessor.treatments)
+    validation_rows = whitened(X[validation])
+    denoiser, training = train_denoiser(
+        (lambda: whitened(rows, dither)) if dequantised else (lambda: fixed),
+        validation_rows,
+        plan,
+        generator=Generator(target).manual_seed(seed),
+        redraw=dequantised,
+        progress=progress,
+    )
+    sigma_min = choose_start(denoiser, validation_rows, plan)
+    warnings = [*preprocessor.warnings, *_few_rows(len(train), k)]
+    record = {
+        "version": __version__,
+        "seed": seed,
+        "preset": preset,
+        "plan": plan.to_dict(),
+        "split": {key: value for key, value in parts.to_dict().items() if key != "role"},
+        "n_rows": len(X),
+        "n_train": len(train),
+        "n_validation": len(validation),
+        "n_held_out": len(parts.rows(HELD_OUT)),
+        "history": training.history,
+        "best_step": training.best_step,
+        "steps": training.steps,
+        "stopped": training.stopped,
+        "training_seconds": training.seconds,
+        "seconds": time.monotonic() - started,
+        "device": str(target),
+        "sigma_min": sigma_min,
+        "sigma_max": plan.sigma_max,
+        "warnings": warnings,
+    }
+    return FittedFlow(
+        preprocessor=preprocessor,
+        denoiser=denoiser,
+        sigmas=log_uniform_grid(sigma_min, plan.sigma_max, GRID_STEPS),
+        record=record,
+        roles=parts.role,
+        reach=float(fixed.norm(dim=1).max()),
+        device=target,
+    )
+
+
+def choose_start(denoiser: Denoiser, validation: Tensor, plan: TrainingPlan) -> float:
+    """The noise level σ_min at which the flow starts: the one of highest validation likelihood.
+
+    A row enters the flow as if it carried noise σ_min, so the density is that of the data blurred by σ_min. With
+    few rows the score at the smallest levels is over-fitted, and a larger start describes new rows better.
+
+    Parameters
+    ----------
+    denoiser : Denoiser
+    validation : Tensor, shape (m, k)
+        Whitened rows; without any, the smallest level of the plan is taken.
+    plan : TrainingPlan
+
+    Returns
+    -------
+    float
+    """
+    rows = validation[:START_ROWS]
+    levels = [level for level in STARTS if level >= plan.sigma_min]
+    if len(rows) == 0:
+        return plan.sigma_min
+    likelihoods = []
+    for level in levels:
+        flow = ProbabilityFlow(denoiser, log_uniform_grid(level, plan.sigma_max, GRID_STEPS))
+        likelihoods.append(float(flow.log_prob(rows).double().mean()))
+    return levels[int(np.nanargmax(likelihoods))] if not np.isnan(likelihoods).all() else levels[-1]
+
+
+def _few_rows(n_train: int, k: int) -> list[str]:
+    if n_train >= ROWS_PER_COLUMN * k:
+        return []
+    return [
+        f"{n_train} training rows are few for {k} dimensions (below {ROWS_PER_COLUMN} a dimension): expect a poor score model; "
+        "add rows, choose fewer columns with --columns, or keep the leading directions with --components"
+    ]

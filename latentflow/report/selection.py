@@ -1,0 +1,176 @@
+"""Which rows of a long table the page shows, and how the analysis was run, as plain rows of text."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from latentflow.analysis.results import IndependenceResult, LatentGaussianity, PairwiseDependence
+from latentflow.report import numbers
+from latentflow.report.figures import worst_latents
+
+TABLE_ROWS = 20
+PAIR_ROWS = 8
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One pair of columns and its dependence, nats."""
+
+    first: str
+    second: str
+    nats: float
+    p_adjusted: float
+
+
+@dataclass(frozen=True)
+class LatentRow:
+    """One latent with the FastICA component that it was matched with, and their rank correlation."""
+
+    measured: LatentGaussianity
+    component: str
+    correlation: float | None
+
+
+def strongest_pairs(pairwise: PairwiseDependence, limit: int = PAIR_ROWS) -> list[Pair]:
+    """The most dependent pairs, strongest first, with Bonferroni-adjusted p-values."""
+    rows, columns = np.triu_indices(len(pairwise.columns), k=1)
+    effects = np.asarray(pairwise.nats)[rows, columns]
+    order = np.argsort(-effects, kind="stable")[:limit]
+    return [
+        Pair(
+            first=pairwise.columns[rows[at]],
+            second=pairwise.columns[columns[at]],
+            nats=float(effects[at]),
+            p_adjusted=min(1.0, rows.size * float(pairwise.p_value[rows[at], columns[at]])),
+        )
+        for at in order
+    ]
+
+
+def latent_rows(result: IndependenceResult, limit: int = TABLE_ROWS) -> list[LatentRow]:
+    """All latents in order, or the ``limit`` farthest from normal."""
+    components = result.pairwise["fastica"].columns if "fastica" in result.pairwise else ()
+    rows = []
+    for index in worst_latents(result, limit):
+        matched = result.fastica.matched[index] if index < len(result.fastica.matched) else None
+        rows.append(
+            LatentRow(
+                measured=result.gaussianity.latents[index],
+                component=numbers.MISSING if matched is None else _name(components, matched),
+                correlation=None if matched is None else result.fastica.correlation[index],
+            )
+        )
+    return rows
+
+
+def treatment_rows(result: IndependenceResult, limit: int = TABLE_ROWS) -> list[Mapping[str, Any]]:
+    """What was done to each column; on a wide table those to which something was done come first."""
+    treatments = list(result.treatments)
+    if len(treatments) <= limit:
+        return treatments
+
+    def plain(treatment: Mapping[str, Any]) -> bool:
+        return (
+            treatment.get("role", "flow") == "flow"
+            and treatment.get("lattice", "none") == "none"
+            and treatment.get("tails", "none") == "none"
+        )
+
+    return sorted(treatments, key=plain)[:limit]
+
+
+def subject(result: IndependenceResult) -> str:
+    """The table that was analysed: its file name, or that it came from memory."""
+    file = result.provenance.get("file")
+    return str(file).replace("\\", "/").rsplit("/", 1)[-1] if file else "a table in memory"
+
+
+def rows_in_words(result: IndependenceResult) -> str:
+    """Which rows the figures stand on, as it may stand in a sentence."""
+    rows = result.rows
+    which = "held-out row" if rows.which == "held out" else "row"
+    return numbers.many(rows.n_eval, which)
+
+
+def neg_log_prob_label(result: IndependenceResult) -> str:
+    """−log p is called held out only where it is."""
+    return "Held-out −log p" if result.rows.which == "held out" else "−log p of these rows"
+
+
+def commands(result: IndependenceResult) -> list[str]:
+    """What to type to get this result again; Python for a table that came from memory."""
+    provenance = result.provenance
+    fit = provenance.get("fit") or {}
+    file, seed = provenance.get("file"), provenance.get("seed", 0)
+    if not file:
+        return [
+            f"model = LatentFlow(random_state={fit.get('seed', 0)!r}).fit(X).model_",
+            f"result = independence_report(model, X, seed={seed!r})",
+        ]
+    table = [shlex.quote(str(file))]
+    if provenance.get("key"):
+        table += ["--key", shlex.quote(str(provenance["key"]))]
+    named = [name for name in ("preset", "seed") if fit.get(name) is not None]
+    fitting = [f"--{name} {shlex.quote(str(fit[name]))}" for name in named]
+    return [
+        " ".join(["latentflow fit", *table, *fitting]),
+        " ".join(["latentflow independence-report", *table, f"--seed {seed}"]),
+    ]
+
+
+def methods(result: IndependenceResult) -> list[tuple[str, str]]:
+    """How it was measured: pairs of a term and its value, those that are known."""
+    rows, provenance = result.rows, result.provenance
+    fit = provenance.get("fit") or {}
+    dependent = (
+        f"yes: blocks of {numbers.count(rows.block)} rows, circular-shift nulls" if rows.dependent else "no"
+    )
+    evaluated = (
+        "held out by the fit, never seen by it" if rows.which == "held out" else "all rows of the table"
+    )
+    lines = [
+        ("Rows evaluated", f"{numbers.count(rows.n_eval)} of {numbers.count(rows.n_table)} ({evaluated})"),
+        ("Rows that trained the model", numbers.count(rows.n_train)),
+        ("Split of the fit", rows.mode),
+        ("PCA, FastICA and Gaussian fitted on", rows.baselines),
+        ("Largest lag-1 autocorrelation", numbers.fixed(rows.lag1, 2)),
+        ("Treated as autocorrelated", dependent),
+        ("Effective number of rows", numbers.count(rows.effective_n)),
+        ("Rows far outside the training data", numbers.count(result.far_rows)),
+        ("Intervals", f"95 %, bootstrap of {numbers.count(result.ledger.n_boot)} draws over per-row terms"),
+        ("FastICA", f"{result.fastica.note} ({numbers.count(result.fastica.n_iter)} iterations kept)"),
+        ("Columns of the table", str(len(result.columns))),
+        ("Varying and linearly independent", str(len(result.flow_columns))),
+        ("Latents", str(len(result.latent_names))),
+        (
+            "Seeds",
+            f"analysis {provenance.get('seed', numbers.MISSING)}, fit {fit.get('seed', numbers.MISSING)}",
+        ),
+    ]
+    lines += [(label, str(fit[key])) for key, label in _FIT_LINES if fit.get(key) is not None]
+    if isinstance(fit.get("seconds"), int | float):
+        lines.append(("Time to fit", f"{numbers.count(fit['seconds'])} s"))
+    lines += [(label, str(provenance[key])) for key, label in _PROVENANCE_LINES if provenance.get(key)]
+    versions = provenance.get("versions") or {"latentflow": provenance.get("version", numbers.MISSING)}
+    lines.append(("Versions", ", ".join(f"{name} {version}" for name, version in versions.items())))
+    return lines
+
+
+_FIT_LINES = (("preset", "Preset of the fit"), ("steps", "Training steps"), ("device", "Device of the fit"))
+_PROVENANCE_LINES = (
+    ("file", "File"),
+    ("key", "Data set in the file"),
+    ("fingerprint", "Fingerprint of the table (SHA-256)"),
+    ("model_file", "Model"),
+    ("model_hash", "Fingerprint of the model (SHA-256)"),
+    ("model_version", "Model written by latentflow"),
+)
+
+
+def _name(components: tuple[str, ...], index: int) -> str:
+    return components[index] if index < len(components) else f"component {index}"

@@ -1,0 +1,78 @@
+"""The one abstraction that everything after training takes: a denoiser D(x; σ) ≈ E[x₀ | x₀ + σ ε = x].
+
+Whitened coordinates are assumed (zero mean, unit covariance, so σ_data = 1). Three pictures of one field:
+
+* the denoiser D(x; σ) itself;
+* the score ∇log p_σ(x) = (D(x; σ) − x) / σ² (Tweedie's formula; Robbins 1956, Efron 2011);
+* the angular velocity F(y, σ), where y = x/√(1+σ²) is the variance-preserving state and θ = arctan σ:
+  the probability-flow ODE (Song et al. 2021, arXiv 2011.13456, eq. 13) becomes dy/dθ = −F(y, σ), with every
+  quantity of order one and no division by σ. F is what the network learns: with the preconditioning of
+  Karras et al. (2022, arXiv 2206.00364, table 1, σ_data = 1),
+  D(x; σ) = x/(1+σ²) + σ/√(1+σ²) · F(x/√(1+σ²), σ).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+def noise_level(x: Tensor, sigma: Tensor | float) -> Tensor:
+    """Noise levels as a column that broadcasts against rows.
+
+    Parameters
+    ----------
+    x : Tensor, shape (n, d)
+        Rows that the noise levels belong to; gives dtype and device.
+    sigma : Tensor of shape (n,) or scalar, or float
+        Noise level of each row, or of all.
+
+    Returns
+    -------
+    Tensor, shape (n, 1) or (1, 1)
+    """
+    return torch.as_tensor(sigma, dtype=x.dtype, device=x.device).reshape(-1, 1)
+
+
+class Denoiser(nn.Module):
+    """Base of networks and closed forms alike; a subclass gives ``forward`` or ``velocity``, or both.
+
+    Notes
+    -----
+    ``forward(x, sigma)`` takes rows at noise level σ, shape (n, d), and σ of shape (n,) or scalar; it returns
+    the posterior mean E[x₀ | x], shape (n, d), in whitened units.
+    """
+
+    def forward(self, x: Tensor, sigma: Tensor | float) -> Tensor:
+        """Posterior mean E[x₀ | x₀ + σ ε = x], shape (n, d)."""
+        s = noise_level(x, sigma)
+        scale = torch.sqrt(1 + s * s)
+        return x / scale**2 + s / scale * self.velocity(x / scale, sigma)
+
+    def velocity(self, y: Tensor, sigma: Tensor | float) -> Tensor:
+        """Angular velocity F(y, σ) = (D(x; σ) − x/(1+σ²)) √(1+σ²)/σ at y = x/√(1+σ²), shape (n, d)."""
+        s = noise_level(y, sigma)
+        scale = torch.sqrt(1 + s * s)
+        return (self(y * scale, sigma) - y / scale) * scale / s
+
+    def score(self, x: Tensor, sigma: Tensor | float) -> Tensor:
+        """Score ∇ₓ log p_σ(x) = (D(x; σ) − x)/σ², shape (n, d)."""
+        return (self(x, sigma) - x) / noise_level(x, sigma) ** 2
+
+
+class NetworkDenoiser(Denoiser):
+    """A network F(y, log σ) behind the preconditioning of Karras et al. (2022).
+
+    Parameters
+    ----------
+    network : nn.Module
+        Maps (y of shape (n, d), log σ of shape (n,) or (1,)) to F of shape (n, d).
+    """
+
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        self.network = network
+
+    def velocity(self, y: Tensor, sigma: Tensor | float) -> Tensor:
+        """Angular velocity F(y, σ): the network's output itself."""
+        return self.network(y, noise_level(y, sigma).log().reshape(-1))

@@ -1,0 +1,92 @@
+"""`latentflow decode`: the table comes back, with its names, its types and the shape of its samples."""
+
+import json
+
+import h5py
+import numpy as np
+import pandas as pd
+
+from latentflow.data.tables import open_table
+
+
+def encode_and_decode(run, data, tiny, *words):
+    run("fit", data, *tiny, *words)
+    run("encode", data)
+    run("decode", data.with_name("data.latents.h5"))
+    return data.with_name("data.decoded.h5")
+
+
+def test_rows_and_names_come_back(run, folder):
+    run("encode", folder / "data.h5")
+    told = json.loads(run("decode", folder / "data.latents.h5", "--json").stdout)
+    before, after = open_table(folder / "data.h5"), open_table(folder / "data.decoded.h5")
+    assert after.columns == before.columns
+    np.testing.assert_allclose(after.read(), before.read(), atol=1e-6)
+    assert (told["rows"], told["output"]) == (300, str(folder / "data.decoded.h5"))
+
+
+def test_components_come_back_whole_with_the_carried_directions_in_every_format(run, folder, tiny):
+    data, rows = folder / "data.h5", open_table(folder / "data.h5").read()
+    run("fit", data, *tiny, "--components", "1")
+    for suffix in ("h5", "csv", "parquet"):
+        run("encode", data, "-o", folder / f"data.latents.{suffix}")
+        result = run("decode", folder / f"data.latents.{suffix}", "-o", folder / "out.h5")
+        np.testing.assert_allclose(open_table(folder / "out.h5").read(), rows, atol=1e-6)
+        assert result.stderr == ""
+
+
+def test_without_the_carried_directions_there_is_a_warning(run, folder, tiny):
+    run("fit", folder / "data.h5", *tiny, "--components", "1")
+    run("encode", folder / "data.h5")
+    np.save(folder / "data.latents.npy", open_table(folder / "data.latents.h5").read())
+    result = run("decode", folder / "data.latents.npy")
+    assert "warning" in result.stderr
+    assert "'carried'" in result.stderr
+    assert open_table(folder / "data.decoded.h5").n_rows == 300
+
+
+def test_samples_come_back_in_their_shape_and_type(run, tmp_path, tiny):
+    images = np.random.default_rng(0).gamma(2.0, size=(300, 2, 2)).astype(np.float32)
+    data = tmp_path / "data.h5"
+    with h5py.File(data, "w") as file:
+        file["images"] = images
+    with h5py.File(encode_and_decode(run, data, tiny)) as file:
+        back = file["X"]
+        assert (back.shape, back.dtype) == ((300, 2, 2), np.float32)
+        np.testing.assert_allclose(back[:], images, rtol=1e-5)
+
+
+def test_integers_come_back_bit_by_bit(run, tmp_path, tiny):
+    rng = np.random.default_rng(1)
+    counts = np.column_stack([rng.poisson(4, 300), rng.integers(0, 2, 300), np.full(300, -3)]).astype(
+        np.int16
+    )
+    counts[:, 1] += counts[:, 0]
+    data = tmp_path / "data.npy"
+    np.save(data, counts)
+    with h5py.File(encode_and_decode(run, data, tiny)) as file:
+        assert file["X"].dtype == np.int16
+        np.testing.assert_array_equal(file["X"][:], counts)
+
+
+def test_latents_without_names_are_taken_when_there_are_as_many(run, folder, model):
+    np.save(folder / "data.latents.npy", np.zeros((5, 3)))
+    run("decode", folder / "data.latents.npy", "-o", folder / "out.csv")
+    np.testing.assert_allclose(pd.read_csv(folder / "out.csv"), model.decode(np.zeros((5, 3))), rtol=1e-9)
+    np.save(folder / "data.latents.npy", np.zeros((5, 2)))
+    refusal = run("decode", folder / "data.latents.npy", code=2).stderr
+    assert "2 columns" in refusal
+    assert "3 latents" in refusal
+
+
+def test_latents_of_another_model_are_refused(run, folder, tiny):
+    run("encode", folder / "data.h5")
+    run("fit", folder / "data.h5", *tiny, "--seed", "9")
+    refusal = run("decode", folder / "data.latents.h5", code=2).stderr
+    assert "another model" in refusal
+    assert "--model" in refusal
+    assert not (folder / "data.decoded.h5").exists()
+
+
+def test_latents_that_are_not_there_are_named(run, folder):
+    assert "data.latents.h5" in run("decode", folder / "data.latents.h5", code=2).stderr

@@ -1,0 +1,85 @@
+"""What tests all over the suite share: one tiny table, and one tiny model fitted to it, once a session."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from latentflow.cli.main import latentflow
+from latentflow.model import FittedFlow
+
+COLUMNS = ("voltage", "current", "phase")
+#: Words that make any fit a matter of a second.
+TINY = ["--steps=60", "--width=16", "--depth=1", "--batch-size=64", "--seed=3", "--device=cpu"]
+
+
+def _rows(n: int = 300, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    sources = np.column_stack([rng.laplace(size=n), rng.uniform(-1, 1, size=n), rng.exponential(size=n)])
+    mixing = np.array([[2.0, 0.3, -0.5], [0.1, 1.0, 0.8], [-0.4, 0.2, 1.5]])
+    return sources @ mixing + [230.0, 5.0, 0.0]
+
+
+def _write(path: Path, rows: np.ndarray, columns: Sequence[str] = COLUMNS, key: str = "X") -> Path:
+    with h5py.File(path, "a") as file:
+        file[key] = rows
+        file[key].attrs["columns"] = np.array(columns, dtype=h5py.string_dtype())
+    return path
+
+
+def _run(*words: object, code: int = 0) -> Result:
+    result = CliRunner().invoke(latentflow, [str(word) for word in words])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == code, result.output
+    return result
+
+
+@pytest.fixture(scope="session")
+def tiny_rows() -> Callable[..., np.ndarray]:
+    """Function (n=300, seed=0) that draws three columns, none Gaussian, which depend on each other."""
+    return _rows
+
+
+@pytest.fixture(scope="session")
+def write_table() -> Callable[..., Path]:
+    """Function (path, rows, columns=..., key="X") that adds a table to an HDF5 file."""
+    return _write
+
+
+@pytest.fixture(scope="session")
+def run() -> Callable[..., Result]:
+    """Function (*words, code=0) that runs the command line in this process and checks its exit code."""
+    return _run
+
+
+@pytest.fixture(scope="session")
+def tiny() -> list[str]:
+    """Options that make any fit a matter of a second."""
+    return TINY
+
+
+@pytest.fixture(scope="session")
+def fitted_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with data.h5 and the model fitted to it by the command; not to be written to."""
+    folder = tmp_path_factory.mktemp("fitted")
+    _run("fit", _write(folder / "data.h5", _rows()), *TINY)
+    return folder
+
+
+@pytest.fixture
+def folder(fitted_folder: Path, tmp_path: Path) -> Path:
+    """A copy of that folder for the test alone."""
+    return Path(shutil.copytree(fitted_folder, tmp_path / "work"))
+
+
+@pytest.fixture(scope="session")
+def model(fitted_folder: Path) -> FittedFlow:
+    """The model in that folder."""
+    return FittedFlow.load(fitted_folder / "data.latentflow.safetensors", device="cpu")

@@ -1,0 +1,181 @@
+"""The flow against closed forms: encoding, decoding, log-determinant, and the trace of a network."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from latentflow.flow import probability_flow
+from latentflow.flow.grids import log_uniform_grid
+from latentflow.flow.probability_flow import ProbabilityFlow
+from latentflow.score.denoisers import NetworkDenoiser
+from latentflow.score.networks import ResidualMLP
+from latentflow.score.oracles import GaussianOracle, IndependentOracle, MixtureOracle
+
+SIGMA_MIN, SIGMA_MAX = 0.05, 12.0
+
+
+def _rotation(d, seed=0):
+    q, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=(d, d)))
+    return torch.tensor(q)
+
+
+def gaussian():
+    r = _rotation(3)
+    return GaussianOracle(torch.tensor([0.3, -0.2, 0.1]), r @ torch.diag(torch.tensor([2.0, 0.7, 0.05])).double() @ r.T)
+
+
+def mixture():
+    means = torch.tensor([[-1.0, 0.5, 0.0], [0.9, -0.4, 0.6], [0.2, 0.8, -0.9]], dtype=torch.float64)
+    roots = torch.tensor(np.random.default_rng(1).normal(size=(3, 3, 3)) * 0.35)
+    covariances = roots @ roots.transpose(1, 2) + 0.05 * torch.eye(3)
+    return MixtureOracle(torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64), means, covariances)
+
+
+def _one_dimensional(weights, means, deviations):
+    to = lambda v: torch.tensor(v, dtype=torch.float64)  # noqa: E731
+    return MixtureOracle(to(weights), to(means)[:, None], to(deviations)[:, None, None] ** 2)
+
+
+def independent():
+    sources = [
+        _one_dimensional([0.5, 0.5], [-0.9, 0.9], [0.4, 0.4]),
+        _one_dimensional([0.7, 0.3], [-0.3, 0.7], [0.5, 1.2]),
+        _one_dimensional([0.8, 0.2], [0.0, 0.0], [0.6, 1.9]),
+    ]
+    return IndependentOracle(_rotation(3, 5), sources)
+
+
+def rows(oracle, n=60):
+    """Draws of roughly the oracle's law, at least as wide."""
+    return torch.tensor(np.random.default_rng(3).normal(size=(n, 3)) * 1.1)
+
+
+def fine(oracle, steps=400, solver="rk4"):
+    return ProbabilityFlow(oracle.double(), log_uniform_grid(SIGMA_MIN, SIGMA_MAX, steps), solver)
+
+
+@pytest.mark.parametrize("make", [gaussian, independent])
+def test_encoding_is_the_exact_flow(make):
+    oracle = make().double()
+    x = rows(oracle)
+    expected = oracle.flow(x, SIGMA_MIN, SIGMA_MAX) / math.sqrt(1 + SIGMA_MAX**2)
+    np.testing.assert_allclose(fine(oracle).encode(x), expected, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("make", [gaussian, mixture, independent])
+def test_log_det_is_the_difference_of_exact_log_densities(make):
+    oracle = make().double()
+    x = rows(oracle)
+    z, log_det = fine(oracle).encode_with_log_det(x)
+    scale = math.sqrt(1 + SIGMA_MAX**2)
+    flow_log_det = log_det + x.shape[1] * math.log(scale)
+    expected = oracle.log_prob(x, SIGMA_MIN) - oracle.log_prob(z * scale, SIGMA_MAX)
+    np.testing.assert_allclose(flow_log_det, expected, rtol=1e-6, atol=1e-8)
+
+
+def test_gaussian_log_det_in_closed_form():
+    oracle = gaussian().double()
+    _, log_det = fine(oracle).encode_with_log_det(rows(oracle, 4))
+    values = oracle.eigenvalues[0]
+    ratio = (values + SIGMA_MAX**2) / (values + SIGMA_MIN**2) / (1 + SIGMA_MAX**2)
+    np.testing.assert_allclose(log_det, 0.5 * float(ratio.log().sum()), rtol=1e-6)
+
+
+@pytest.mark.parametrize("make", [gaussian, mixture, independent])
+def test_decoding_is_the_inverse_of_the_exact_flow(make):
+    oracle = make().double()
+    x = rows(oracle)
+    flow = fine(oracle)
+    back, residual = flow.decode(flow.encode(x), rounds=0)
+    np.testing.assert_allclose(back, x, rtol=1e-6, atol=1e-7)
+    assert residual.max() < 1e-6
+
+
+def test_latents_of_the_independent_oracle_are_mixed_by_its_rotation():
+    """The plain latent is R g(Rᵀx): it unmixes nothing, and Rᵀz is a function of one source each."""
+    oracle = independent().double()
+    x = rows(oracle)
+    z = fine(oracle).encode(x)
+    sources, unmixed = (x @ oracle.rotation).numpy(), (z @ oracle.rotation).numpy()
+    for i in range(3):
+        order = np.argsort(sources[:, i])
+        assert (np.diff(unmixed[order, i]) > 0).all()
+        assert not (np.diff(z.numpy()[order, i]) > 0).all()
+
+
+def test_corrected_decode_inverts_the_coarse_encoder_itself():
+    """Defect correction finds the pre-image of the discrete map, where the plain backward pass does not."""
+    oracle = mixture().double()
+    flow = ProbabilityFlow(oracle, log_uniform_grid(SIGMA_MIN, SIGMA_MAX, 20), "ab4")
+    z = flow.encode(rows(oracle))
+    plain, rough = flow.decode(z, rounds=0)
+    exact, residual = flow.decode(z)
+    assert rough.max() > 1e-5
+    assert residual.max() <= 1e-10
+    np.testing.assert_allclose(flow.encode(exact), z, atol=1e-9)
+    assert (exact - rows(oracle)).abs().max() < 1e-6 < (plain - rows(oracle)).abs().max()
+
+
+@pytest.fixture(scope="module")
+def network():
+    generator = torch.Generator().manual_seed(7)
+    net = ResidualMLP(4, width=24, depth=2, embedding=16, generator=generator)
+    with torch.no_grad():  # away from the zero branches of initialisation, so that the field bends
+        for p in net.parameters():
+            p.add_(0.15 * torch.randn(p.shape, generator=generator))
+    return NetworkDenoiser(net).double().eval()
+
+
+def test_network_log_det_is_that_of_the_autograd_jacobian(network):
+    """d log|det| integrates the trace; the Jacobian of the discrete map itself is the other witness."""
+    flow = ProbabilityFlow(network, log_uniform_grid(0.02, 15.0, 600), "rk4")
+    x = torch.tensor(np.random.default_rng(0).normal(size=(3, 4)))
+    _, log_det = flow.encode_with_log_det(x)
+    for row, value in zip(x, log_det, strict=True):
+        jacobian = torch.autograd.functional.jacobian(lambda r: flow._forward(r[None])[0], row)
+        np.testing.assert_allclose(value, torch.linalg.slogdet(jacobian)[1], rtol=1e-6)
+
+
+def test_log_prob_integrates_to_one():
+    """A density in two dimensions, summed over a grid."""
+    oracle = MixtureOracle(
+        torch.tensor([0.6, 0.4]), torch.tensor([[-0.8, 0.0], [1.0, 0.5]]), 0.3 * torch.eye(2).expand(2, 2, 2)
+    ).double()
+    flow = ProbabilityFlow(oracle, log_uniform_grid(0.05, 20.0, 60), "ab4")
+    axis = torch.linspace(-5, 5, 81, dtype=torch.float64)
+    points = torch.cartesian_prod(axis, axis)
+    mass = flow.log_prob(points).exp().sum() * (axis[1] - axis[0]) ** 2
+    assert abs(float(mass) - 1) < 2e-3
+
+
+def test_a_row_does_not_depend_on_its_batch(network):
+    flow = ProbabilityFlow(network, log_uniform_grid(0.02, 15.0, 24))
+    x = torch.tensor(np.random.default_rng(0).normal(size=(50, 4)))
+    together = flow.encode(x)
+    order = torch.randperm(50, generator=torch.Generator().manual_seed(0))
+    np.testing.assert_allclose(flow.encode(x[order]), together[order], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(torch.cat([flow.encode(r[None]) for r in x]), together, rtol=0, atol=1e-12)
+
+
+def test_hutchinson_trace_is_close_to_the_exact_one(network, monkeypatch):
+    flow = ProbabilityFlow(network, log_uniform_grid(0.02, 15.0, 40))
+    x = torch.tensor(np.random.default_rng(0).normal(size=(200, 4)))
+    _, exact = flow.encode_with_log_det(x)
+    monkeypatch.setattr(probability_flow, "EXACT_TRACE_DIMENSION", 0)
+    monkeypatch.setattr(probability_flow, "TRACE_PROBES", 400)
+    _, estimate = flow.encode_with_log_det(x[:20])
+    assert 0 < (estimate - exact[:20]).abs().max() < 0.25
+    _, again = flow.encode_with_log_det(x[:20])
+    assert (again == estimate).all()
+
+
+def test_single_precision_is_followed(network):
+    single = NetworkDenoiser(network.network).float()
+    flow = ProbabilityFlow(single, log_uniform_grid(0.02, 15.0, 24))
+    x = torch.randn(5, 4, generator=torch.Generator().manual_seed(1))
+    z, log_det = flow.encode_with_log_det(x)
+    back, _ = flow.decode(z)
+    assert z.dtype == log_det.dtype == back.dtype == torch.float32
+    network.double()
