@@ -11,7 +11,6 @@ from latentflow.errors import DataError, ModelFileError
 
 MODEL_SUFFIX = ".latentflow.safetensors"
 
-_COMPRESSIONS = (".gz", ".bz2", ".xz", ".zip", ".zst")
 _OURS = (".latents", ".decoded")
 
 
@@ -23,10 +22,7 @@ def beside(data: Path, suffix: str) -> Path:
     >>> beside(Path("runs/data.latents.h5"), ".decoded.h5").as_posix()
     'runs/data.decoded.h5'
     """
-    name = data.name
-    for compression in _COMPRESSIONS:
-        name = name.removesuffix(compression)
-    stem = Path(name).stem
+    stem = data.stem
     for ours in _OURS:
         stem = stem.removesuffix(ours)
     return data.with_name(stem + suffix)

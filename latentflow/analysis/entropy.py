@@ -37,8 +37,9 @@ def entropy_terms(x: np.ndarray, spacing: int | None = None) -> np.ndarray:
     Returns
     -------
     ndarray (n,)
-        Terms in nats (log of the column's unit), in the order of ``x``. The bias of their mean was within 0.002
-        at n = 10⁴ on all densities tried, smooth, heavy-tailed or hard-edged, and about −0.005 at n = 500.
+        Terms in nats (log of the column's unit), in the order of ``x``. The bias of their mean was within
+        0.002 at n = 10⁴ on all densities tried, smooth, heavy-tailed or hard-edged, and about −0.005 at n =
+        500.
 
     Raises
     ------

@@ -24,7 +24,7 @@ from latentflow.analysis.rows import thin
 from latentflow.analysis.verdict import Evidence, judge
 from latentflow.errors import ModelFileError
 
-TRAINING_ROWS_JUDGED = 2_000
+TRAINING_ROWS_JUDGED = 1_000
 PACKAGES = ("latentflow", "numpy", "scipy", "scikit-learn", "torch")
 FIT_FACTS = (
     "seed",
@@ -118,7 +118,7 @@ def independence_report(
 
 
 def training_score(model: Any, material: Material, rng: np.random.Generator, n_boot: int) -> Interval | None:
-    """E[−log p] on at most 2 000 evenly spaced training rows, nats; None where they are not at hand."""
+    """E[−log p] on at most 1 000 evenly spaced training rows, nats; None where they are not at hand."""
     if not material.choice.same_table:
         return None
     picked = thin(np.arange(len(material.train_values)), TRAINING_ROWS_JUDGED)

@@ -72,8 +72,8 @@ class Rows(Result):
     block : int or None
         Rows per block of the bootstrap where they were.
     effective_n : float
-        Number of independent rows that would carry as much information about a mean; ``n_eval`` if not
-        dependent.
+        Number of independent rows that would tell as much about the mean of the slowest column; ``n_eval``
+        if not dependent.
     """
 
     which: str
@@ -146,7 +146,7 @@ class IndependenceResult(Result):
     schema : int
         Version of this record (1).
     provenance : mapping
-        ``version`` of latentflow, ``model_hash``, ``model_version``, ``file``, ``key``, ``fingerprint`` of
+        ``version`` of latentflow, ``versions`` of it and what it stands on, ``model_hash``, ``model_version``, ``file``, ``key``, ``fingerprint`` of
         the table, ``seed``, ``n_boot``, ``rows`` (as asked for), ``fit`` (seed, preset, seconds, n_train … as
         recorded).
     columns : tuple of str
@@ -167,7 +167,7 @@ class IndependenceResult(Result):
     log_prob_gain : Interval
         The paired difference of the two, positive where the model is better, nats.
     neg_log_prob_train : Interval or None
-        E[−log p] of the model on (at most 2 000 of) its training rows, nats; None where they are not at hand.
+        E[−log p] of the model on (at most 1 000 of) its training rows, nats; None where they are not at hand.
     pairwise : mapping of str to PairwiseDependence
         By representation: ``raw``, ``pca``, ``fastica``, ``latents``.
     gaussianity : Gaussianity

@@ -90,11 +90,7 @@ def judge(evidence: Evidence) -> Verdict:
     if not evidence.fastica.converged:
         sentences.append("FastICA did not converge on these data, so this compares with where it stopped.")
     if code == "independent":
-        bound = max(evidence.latents.tree.high, 0.0)
-        headline = (
-            "The latents are independent to within measurement: on these rows, what dependence their pairs "
-            f"may still hold is below {figure(bound)} nats in all."
-        )
+        headline = _independent_headline(evidence.latents)
     elif code == "more_independent":
         headline = (
             f"The latents are more independent than FastICA's components by {told(gap)}; "
@@ -124,12 +120,16 @@ def decide(evidence: Evidence) -> str:
         return "worse"
     latents = evidence.latents
     several = max(len(latents.columns) - 1, 1)
-    undetected = latents.max_p_adjusted > SIGNIFICANT and latents.tree.low <= 0.0
     could_be_seen = latents.tree.high <= COARSE_PER_LATENT * several
     negligible = latents.tree.high <= NEGLIGIBLE_PER_LATENT * several and latents.max_nats <= NEGLIGIBLE_PAIR
-    if (undetected and could_be_seen) or negligible:
+    if (not detected(latents) and could_be_seen) or negligible:
         return "independent"
     return "more_independent" if gap.low > 0.0 else "no_better"
+
+
+def detected(latents: PairwiseDependence) -> bool:
+    """Whether dependence between pairs is told from chance, in the worst pair or over the tree of pairs."""
+    return latents.max_p_adjusted <= SIGNIFICANT or latents.tree.low > 0.0
 
 
 def meaning(evidence: Evidence) -> tuple[str, ...]:
@@ -218,6 +218,18 @@ def told(interval: Interval) -> str:
     """An interval in words: "1.38 nats (95 % interval 1.30 to 1.46)"."""
     return (
         f"{figure(interval.estimate)} nats (95 % interval {figure(interval.low)} to {figure(interval.high)})"
+    )
+
+
+def _independent_headline(latents: PairwiseDependence) -> str:
+    if detected(latents):
+        return (
+            "The latents are independent for practical purposes: the dependence measured between their "
+            f"pairs is real but small, {told(latents.tree)} in all."
+        )
+    return (
+        "The latents are independent to within measurement: on these rows, what dependence their pairs may "
+        f"still hold is below {figure(max(latents.tree.high, 0.0))} nats in all."
     )
 
 

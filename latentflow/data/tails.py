@@ -23,8 +23,8 @@ EEG with spikes (14 columns)              118 (smallest)  0.57 (smallest)
 ========================================  ==============  ==============
 
 (the distributions: 100 samples of 300 and of 10 000 rows, 30 of 100 000). The rule is r > 50 and f > 1/3. A
-Student t5 sample of 10 000 rows reaches it with a probability of about 2e-5. Cauchy columns and log-normal
-ones of σ = 2 reach it nearly always, log-normal ones of σ = 1 hardly ever.
+Student t5 sample of 10 000 rows reaches it with a probability of about 2e-5 (extrapolated). At that size
+Cauchy columns and log-normal ones of σ = 2 reach it nearly always, log-normal ones of σ = 1 hardly ever.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from latentflow.data.lattice import Floats
 FARTHEST = 50.0
 FAR = 20.0
 FAR_SHARE = 1.0 / 3.0
-# c: at 3 the slope three scales out is 0.71, and the EEG spikes of 10⁴ scales come down to 29. With c = 2 the
+# c: at 3 the slope three scales out is 0.71, and a spike of 10⁴ scales comes down to 26. With c = 2 the
 # bulk is visibly bent (correlation 0.975 with the raw EEG columns, against 0.987), with c = 5 four spikes in
 # 14 980 rows still take 88 % of the variance of one whitened direction (75 % at c = 3).
 BEND = 3.0

@@ -13,7 +13,6 @@ from latentflow.cli.output import count, names, seconds
     [
         ("data.h5", "data"),
         ("runs/a.b.csv", "runs/a.b"),
-        ("data.csv.gz", "data"),
         ("data.latents.h5", "data"),
         ("data.decoded.csv", "data"),
         ("data", "data"),
