@@ -75,6 +75,7 @@ def fit_table(table: Table, *, missing: str = "error", **settings: Any) -> Fitte
         "dtype": str(table.dtype),
         "fingerprint": table.fingerprint(),
         "n_missing": int((~complete).sum()),
+        "missing": missing,
     }
     return model
 
@@ -163,6 +164,18 @@ def fit_flow(
         "version": __version__,
         "seed": seed,
         "preset": preset,
+        "settings": {
+            "preset": preset,
+            "components": components,
+            "tails": tails,
+            "split": split,
+            "held_out": held_out,
+            "width": width,
+            "depth": depth,
+            "steps": steps,
+            "batch_size": batch_size,
+            "time_budget": time_budget,
+        },
         "plan": plan.to_dict(),
         "split": {key: value for key, value in parts.to_dict().items() if key != "role"},
         "n_rows": len(X),
@@ -175,6 +188,7 @@ def fit_flow(
         "stopped": training.stopped,
         "training_seconds": training.seconds,
         "seconds": time.monotonic() - started,
+        "network": {"width": plan.width, "depth": plan.depth},
         "device": str(target),
         "sigma_min": sigma_min,
         "sigma_max": plan.sigma_max,

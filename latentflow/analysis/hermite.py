@@ -20,7 +20,8 @@ PAIR_MOMENTS = DEGREES**2
 CUT = float(ndtri(0.99))
 SIMULATED_BELOW = 10_000  # rows; χ² holds to within simulation error above, also far in the tail
 _SIMULATED_COLUMNS = 400  # 79 800 pairs
-_TAIL = 1e-3  # beyond this level the simulated tail is continued as an exponential
+_TAIL = 1e-3  # beyond this level, or this many draws, the tail is continued as an exponential
+_TAIL_DRAWS = 20
 _VANISHED = 1e-9  # share of variance left below which a function adds nothing (columns with few values)
 
 
@@ -89,13 +90,16 @@ def null_p_values(statistic: np.ndarray, moments: np.ndarray, n: int) -> np.ndar
 
 
 def empirical_p_values(statistic: np.ndarray, null: np.ndarray) -> np.ndarray:
-    """P-values against sorted draws of the null, continued as an exponential beyond the 0.1 % level."""
-    above = len(null) - np.searchsorted(null, statistic, side="left")
-    p = (above + 1.0) / (len(null) + 1.0)
-    start = null[int((1.0 - _TAIL) * len(null))]
-    excess = max(float((null[null >= start] - start).mean()), 1e-300)
-    with np.errstate(over="ignore"):
-        return np.where(statistic > start, _TAIL * np.exp(-(statistic - start) / excess), p)
+    """P-values against sorted draws of the null, continued as an exponential beyond the last 0.1 % or 20 draws."""
+    size = len(null)
+    above = size - np.searchsorted(null, statistic, side="left")
+    p = (above + 1.0) / (size + 1.0)
+    kept = min(max(int(_TAIL * size), _TAIL_DRAWS), size)
+    start, excess = null[size - kept], float((null[size - kept :] - null[size - kept]).mean())
+    level = (kept + 1.0) / (size + 1.0)
+    if excess <= 0.0:
+        return p
+    return np.where(statistic > start, level * np.exp(-(statistic - start) / excess), p)
 
 
 @lru_cache(maxsize=8)

@@ -146,9 +146,9 @@ class IndependenceResult(Result):
     schema : int
         Version of this record (1).
     provenance : mapping
-        ``version`` of latentflow, ``versions`` of it and what it stands on, ``model_hash``, ``model_version``, ``file``, ``key``, ``fingerprint`` of
-        the table, ``seed``, ``n_boot``, ``rows`` (as asked for), ``fit`` (seed, preset, seconds, n_train … as
-        recorded).
+        ``version`` of latentflow, ``versions`` of it and what it stands on, ``model_hash``,
+        ``model_version``, ``file``, ``key``, ``fingerprint`` of the table, ``seed``, ``n_boot``, ``rows`` (as
+        asked for), ``fit`` (seed, preset, seconds, n_train … as recorded).
     columns : tuple of str
         All columns of the table (D).
     flow_columns : tuple of str

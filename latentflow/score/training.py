@@ -258,7 +258,7 @@ class _Clock:
         share = self.share(step)
         due = share >= self.next_validation
         if due:
-            self.next_validation = (math.floor(share * VALIDATIONS) + 1) / VALIDATIONS
+            self.next_validation = (math.floor(share * VALIDATIONS + 1e-9) + 1) / VALIDATIONS
         return due or share >= 1
 
     def report_due(self, step: int) -> bool:

@@ -1,12 +1,7 @@
-"""Shared fixtures; the closed-form models stand in ``analysis_models.py`` beside this file."""
-
-import sys
-from pathlib import Path
+"""Fixtures of the analysis tests; the models known in closed form stand in ``exact_model.py`` beside this file."""
 
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))  # tests are no package: importlib mode adds no path
 
 
 @pytest.fixture(scope="session")

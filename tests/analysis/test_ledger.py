@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from analysis_models import gaussianise, true_total_correlation, two_mode
+from tests.analysis.exact_model import gaussianise, true_total_correlation, two_mode
 from scipy.stats import binom
 
 from latentflow.analysis.ledger import Representation, ledger
