@@ -90,7 +90,7 @@ def null_p_values(statistic: np.ndarray, moments: np.ndarray, n: int) -> np.ndar
 
 
 def empirical_p_values(statistic: np.ndarray, null: np.ndarray) -> np.ndarray:
-    """P-values against sorted draws of the null, continued as an exponential beyond the last 0.1 % or 20 draws."""
+    """P-values against sorted draws of the null, continued as an exponential beyond the last 0.1 %."""
     size = len(null)
     above = size - np.searchsorted(null, statistic, side="left")
     p = (above + 1.0) / (size + 1.0)

@@ -7,6 +7,13 @@ import math
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
+from torch.nn.utils import skip_init
+
+
+def _linear(inputs: int, outputs: int) -> nn.Linear:
+    """A layer without initial weights: torch would draw them from its global generator."""
+    layer: nn.Linear = skip_init(nn.Linear, inputs, outputs)
+    return layer
 
 
 class ResidualBlock(nn.Module):
@@ -26,9 +33,9 @@ class ResidualBlock(nn.Module):
     def __init__(self, width: int, embedding: int):
         super().__init__()
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
-        self.inner = nn.Linear(width, width)
-        self.outer = nn.Linear(width, width)
-        self.modulation = nn.Linear(embedding, 2 * width)
+        self.inner = _linear(width, width)
+        self.outer = _linear(width, width)
+        self.modulation = _linear(embedding, 2 * width)
 
     def forward(self, h: Tensor, embedding: Tensor) -> Tensor:
         """Next hidden state, shape (n, width)."""
@@ -70,11 +77,11 @@ class ResidualMLP(nn.Module):
         super().__init__()
         self.settings = {"dimension": dimension, "width": width, "depth": depth, "embedding": embedding}
         self.register_buffer("frequencies", torch.linspace(0.4, 6.3, embedding // 4))
-        self.embed = nn.Linear(embedding, embedding)
-        self.inlet = nn.Linear(dimension, width)
+        self.embed = _linear(embedding, embedding)
+        self.inlet = _linear(dimension, width)
         self.blocks = nn.ModuleList([ResidualBlock(width, embedding) for _ in range(depth)])
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
-        self.outlet = nn.Linear(width, dimension)
+        self.outlet = _linear(width, dimension)
         if generator is not None:
             self._initialise(generator)
 

@@ -1,4 +1,4 @@
-"""Fixtures of the analysis tests; the models known in closed form stand in ``exact_model.py`` beside this file."""
+"""Fixtures of the analysis tests; a model known in closed form stands in ``exact_model.py``."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Pairwise dependence: type-I error, power, effect sizes, the spanning-tree bound; independent and serial rows."""
+"""Pairwise dependence: type-I error, power, effect sizes, spanning tree; independent and serial rows."""
 
 import numpy as np
 import pytest
@@ -68,7 +68,8 @@ def test_magnitudes_that_move_together_are_found() -> None:
     z[:, :2] *= common[:, None]
     assert abs(np.corrcoef(z[:, 0], z[:, 1])[0, 1]) < 0.05
     result = pairwise_dependence(z, "z")
-    assert result.max_pair == (0, 1) and result.max_p_adjusted < 1e-6
+    assert result.max_pair == (0, 1)
+    assert result.max_p_adjusted < 1e-6
 
 
 def test_record_is_consistent() -> None:
@@ -78,22 +79,28 @@ def test_record_is_consistent() -> None:
         np.testing.assert_allclose(matrix, matrix.T, atol=1e-9)
         np.testing.assert_array_equal(np.diag(matrix), diagonal)
     i, j = result.max_pair
-    assert i < j and result.max_nats == result.nats[i, j] == result.nats.max()
+    assert i < j
+    assert result.max_nats == result.nats[i, j] == result.nats.max()
     assert (result.name, result.label, result.columns) == ("raw", "Raw", ("a", "b", "c", "d"))
-    assert result.null == "simulated" and result.n_rows == 500
+    assert result.null == "simulated"
+    assert result.n_rows == 500
     assert pairwise_dependence(np.random.default_rng(0).random((10_000, 2)), "x").null == "chi2"
 
 
 def test_one_column_and_a_constant_column_are_harmless() -> None:
     rng = np.random.default_rng(0)
     single = pairwise_dependence(rng.standard_normal((100, 1)), "x")
-    assert single.max_nats == 0.0 and single.max_pair == (0, 0) and single.max_p_adjusted == 1.0
+    assert single.max_nats == 0.0
+    assert single.max_pair == (0, 0)
+    assert single.max_p_adjusted == 1.0
     x = rng.standard_normal((100, 3))
     x[:, 1] = 2.0
     for block in (None, 5):
         result = pairwise_dependence(x, "x", block=block)
-        assert np.isfinite(result.nats).all() and np.isfinite(result.p_value).all()
-        assert result.p_value[0, 1] == 1.0 and result.nats[0, 1] == 0.0
+        assert np.isfinite(result.nats).all()
+        assert np.isfinite(result.p_value).all()
+        assert result.p_value[0, 1] == 1.0
+        assert result.nats[0, 1] == 0.0
 
 
 def test_tree_is_zero_on_average_and_its_interval_covers_zero() -> None:
@@ -143,7 +150,8 @@ def test_circular_shifts_keep_their_power() -> None:
     x = autoregressive(3000, 6, 0.8, rng)
     x[:, 4] = x[:, 1] ** 2 + x[:, 4]
     result = pairwise_dependence(x, "x", block=50)
-    assert result.max_pair == (1, 4) and result.max_p_adjusted < 1e-4
+    assert result.max_pair == (1, 4)
+    assert result.max_p_adjusted < 1e-4
 
 
 def test_circular_shifts_agree_with_the_plain_null_on_independent_rows() -> None:

@@ -73,14 +73,17 @@ def test_simulated_null_keeps_its_levels_where_chi_square_does_not(n: int) -> No
 
 def test_p_values_fall_on_through_the_simulated_tail() -> None:
     null = simulated_null(200)
-    assert simulated_null(200) is null and not null.flags.writeable
+    assert simulated_null(200) is null
+    assert not null.flags.writeable
     p = empirical_p_values(np.linspace(0.0, 400.0, 300), null)
     assert p[0] == pytest.approx(1.0, abs=1e-4)
-    assert (np.diff(p) <= 1e-12).all() and 0.0 < p[-1] < 1e-15
+    assert (np.diff(p) <= 1e-12).all()
+    assert 0.0 < p[-1] < 1e-15
     at = np.quantile(null, 0.999)
     assert empirical_p_values(np.array([at * 1.0001]), null)[0] == pytest.approx(1e-3, rel=0.05)
 
 
 def test_moments_that_do_not_exist_give_p_one() -> None:
     p = null_p_values(np.array([0.0, 5.0]), np.array([0, 1]), 100)
-    assert p[0] == 1.0 and p[1] == pytest.approx(chi2.sf(5.0, 1))
+    assert p[0] == 1.0
+    assert p[1] == pytest.approx(chi2.sf(5.0, 1))

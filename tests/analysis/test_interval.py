@@ -35,5 +35,7 @@ def test_results_become_strict_json() -> None:
 def test_interval_says_what_it_excludes() -> None:
     interval = Interval(1.0, 0.5, 2.0)
     assert interval.half_width == 0.75
-    assert interval.excludes() and not interval.excludes(0.5) and interval.excludes(2.1)
+    assert interval.excludes()
+    assert not interval.excludes(0.5)
+    assert interval.excludes(2.1)
     assert str(interval) == "1.000 [0.500, 2.000]"

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from tests.analysis.exact_model import gaussianise, true_total_correlation, two_mode
 from scipy.stats import binom
 
 from latentflow.analysis.ledger import Representation, ledger
 from latentflow.errors import DataError
+from tests.analysis.exact_model import gaussianise, true_total_correlation, two_mode
 
 MIXING = np.array([[1.0, 0.6], [-0.3, 0.8]])
 
@@ -62,7 +62,8 @@ def test_differences_are_those_of_the_entries_and_paired() -> None:
     gap = found.differences["latents-pca"]
     by_hand = found.entry("latents").removed.estimate - found.entry("pca").removed.estimate
     assert gap.estimate == pytest.approx(by_hand)
-    assert found.entry("raw").removed.estimate == 0.0 and found.entry("raw").removed.half_width == 0.0
+    assert found.entry("raw").removed.estimate == 0.0
+    assert found.entry("raw").removed.half_width == 0.0
     assert found.differences["latents-raw"].estimate == pytest.approx(found.entry("latents").removed.estimate)
     with pytest.raises(KeyError):
         found.entry("fastica")

@@ -25,22 +25,27 @@ def test_independent_rows_raise_no_alarm() -> None:
     ]
     assert sum(alarms) <= 3
     calm = serial_structure(np.random.default_rng(0).standard_normal((300, 8)))
-    assert calm.block is None and calm.inflation == 1.0
+    assert calm.block is None
+    assert calm.inflation == 1.0
 
 
 def test_a_series_under_enormous_spikes_is_seen() -> None:
     x = autoregressive(2000, 2, 0.9, np.random.default_rng(1))
     x[::300] *= 1e6
     found = serial_structure(x)
-    assert found.dependent and found.lag1 > 0.8
-    assert found.block is not None and 20 < found.block <= 100
+    assert found.dependent
+    assert found.lag1 > 0.8
+    assert found.block is not None
+    assert 20 < found.block <= 100
 
 
 def test_alternating_rows_are_dependent_but_lose_nothing() -> None:
     x = np.tile([1.0, -1.0], 500)[:, None] + 0.5 * np.random.default_rng(0).standard_normal((1000, 1))
     found = serial_structure(x)
-    assert found.dependent and found.lag1 < -0.5
-    assert found.inflation == 1.0 and found.block is None
+    assert found.dependent
+    assert found.lag1 < -0.5
+    assert found.inflation == 1.0
+    assert found.block is None
 
 
 def test_blocks_leave_enough_of_them() -> None:

@@ -1,0 +1,96 @@
+"""Every branch of the verdict, and what it must never say."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from latentflow.analysis.verdict import Evidence, decide, figure, judge, still_falling, told
+from tests.analysis.evidence import evidence, span
+
+INDEPENDENT = evidence(gap=span(1.5, 0.1))
+NEGLIGIBLE = evidence(gap=span(1.5, 0.1), tree=span(0.01, 0.005), p_adjusted=1e-5, max_nats=0.006)
+MORE = evidence(gap=span(1.5, 0.1), tree=span(0.2, 0.02), p_adjusted=1e-9, max_nats=0.1)
+COARSE = evidence(gap=span(1.5, 0.1), tree=span(0.0, 0.5))
+NO_BETTER = evidence(gap=span(0.01, 0.1), tree=span(0.2, 0.02), p_adjusted=1e-9, max_nats=0.1)
+WORSE = evidence(gap=span(-0.6, 0.1), tree=span(0.2, 0.02), p_adjusted=1e-9, max_nats=0.1)
+WORSE_THAN_RAW = evidence(gap=span(0.0, 0.1), removed=span(-0.4, 0.1))
+WORSE_YET_NO_PAIR = evidence(gap=span(-0.6, 0.1))
+
+
+@pytest.mark.parametrize(
+    ("case", "code"),
+    [
+        (INDEPENDENT, "independent"),
+        (NEGLIGIBLE, "independent"),
+        (MORE, "more_independent"),
+        (COARSE, "more_independent"),
+        (NO_BETTER, "no_better"),
+        (WORSE, "worse"),
+        (WORSE_THAN_RAW, "worse"),
+        (WORSE_YET_NO_PAIR, "worse"),
+    ],
+)
+def test_codes(case: Evidence, code: str) -> None:
+    verdict = judge(case)
+    assert verdict.code == decide(case) == code
+    words = " ".join([verdict.headline, *verdict.sentences, *verdict.meaning]).lower()
+    for claim in ("recover", "true source", "causal", "sources were"):
+        assert claim not in words
+    assert "not sources" in words
+    assert "any rotation" in words
+    assert "0.70" in words
+    assert "nan" not in words.replace("nats", "")
+
+
+def test_headlines_say_how_much() -> None:
+    assert "below 0.010 nats" in judge(INDEPENDENT).headline
+    assert "practical purposes" in judge(NEGLIGIBLE).headline
+    assert "by 1.50 nats (95 % interval 1.40 to 1.60)" in judge(MORE).headline
+    assert "0.20 nats (95 % interval 0.18 to 0.22) of dependence is left" in judge(MORE).headline
+    assert "FastICA's components, by 0.60 nats (95 % interval 0.50 to 0.70)" in judge(WORSE).headline
+    assert "the raw columns, by 0.40 nats" in judge(WORSE_THAN_RAW).headline
+
+
+@pytest.mark.parametrize(
+    ("change", "phrase"),
+    [
+        ({"rows": replace(WORSE.rows, n_train=200)}, "too few rows (200 trained a model of 5 columns)"),
+        ({"rows": replace(WORSE.rows, dependent=True, lag1=0.97, effective_n=40.0)}, "autocorrelation 0.97"),
+        ({"overfit": span(3.0, 0.2)}, "over-fitting"),
+        ({"tied_columns": 0.8}, "ties (80 % of the columns"),
+        ({"history": {"validation_loss": list(np.linspace(2.0, 1.0, 40))}}, "under-trained"),
+        ({}, "No single cause stands out"),
+    ],
+)
+def test_causes_of_a_bad_result_come_with_a_way_out(change: dict, phrase: str) -> None:
+    text = " ".join(judge(replace(WORSE, **change)).sentences)
+    assert phrase in text
+    assert "Try" in text
+
+
+def test_no_better_on_a_linear_mixture_says_so() -> None:
+    assert "linear mixture" in " ".join(judge(NO_BETTER).sentences)
+
+
+def test_a_fastica_that_did_not_converge_is_mentioned() -> None:
+    case = replace(MORE, fastica=replace(MORE.fastica, converged=False))
+    assert any("did not converge" in sentence for sentence in judge(case).sentences)
+
+
+def test_still_falling_needs_a_trend() -> None:
+    assert still_falling(list(np.linspace(2.0, 1.0, 40)))
+    assert not still_falling([1.0, 0.5] + [0.4] * 30)
+    assert not still_falling([2.0, 1.0])
+    assert not still_falling([None, float("nan")] * 10)
+
+
+def test_figures_are_readable() -> None:
+    assert [figure(x) for x in (1.2345, 0.01234, 0.00012, -0.5, -0.00001)] == [
+        "1.23",
+        "0.012",
+        "0.0001",
+        "−0.50",
+        "0.0000",
+    ]
+    assert told(span(1.0, 0.25)) == "1.00 nats (95 % interval 0.75 to 1.25)"
