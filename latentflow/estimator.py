@@ -135,7 +135,7 @@ class LatentFlow(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         else:
             stored = getattr(X, "dtype", np.dtype(np.float64))
             checked = self._check(X, reset=True)
-            names = getattr(self, "feature_names_in_", None)
+            names = list(getattr(self, "feature_names_in_", ())) or None
             single = stored == np.float32
             table = as_table(checked.astype(np.float32) if single else checked, names)
         self.model_ = fit_table(

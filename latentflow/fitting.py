@@ -26,8 +26,9 @@ from latentflow.score.training import Progress, train_denoiser
 #: Steps of the frozen encoding grid.
 GRID_STEPS = 48
 #: Noise levels at which the flow may start, and rows that choose among them.
-STARTS = (0.01, 0.02, 0.05, 0.1, 0.2)
+STARTS = (0.01, 0.03, 0.1, 0.2)
 START_ROWS = 400
+START_STEPS = 24
 #: Training rows per whitened column below which the fit warns.
 ROWS_PER_COLUMN = 20
 
@@ -228,7 +229,7 @@ def choose_start(denoiser: Denoiser, validation: Tensor, plan: TrainingPlan) -> 
         return plan.sigma_min
     likelihoods = []
     for level in levels:
-        flow = ProbabilityFlow(denoiser, log_uniform_grid(level, plan.sigma_max, GRID_STEPS))
+        flow = ProbabilityFlow(denoiser, log_uniform_grid(level, plan.sigma_max, START_STEPS))
         likelihoods.append(float(flow.log_prob(rows).double().mean()))
     return levels[int(np.nanargmax(likelihoods))] if not np.isnan(likelihoods).all() else levels[-1]
 

@@ -179,7 +179,7 @@ def test_missing_values_are_counted_or_dropped(mixing: np.ndarray) -> None:
     assert independence_report(model, other, missing="drop", n_boot=20).rows.n_eval == 298
     with pytest.raises(DataError, match="'drop'"):
         independence_report(model, other, missing="ignore")
-    with pytest.raises(DataError, match="8 complete rows"):
+    with pytest.raises(DataError, match="6 complete rows"):
         independence_report(model, np.where(np.arange(300)[:, None] < 8, other, np.nan)[:100], missing="drop")
 
 

@@ -1,0 +1,166 @@
+"""The fitted flow and its file, with a closed form in the network's place where that is the sharper witness."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from latentflow.data.preprocess import Preprocessor
+from latentflow.errors import DataError, LatentFlowError, ModelFileError
+from latentflow.fitting import fit_flow
+from latentflow.flow.grids import log_uniform_grid
+from latentflow.model import FittedFlow, choose_device
+from latentflow.score.oracles import GaussianOracle
+
+
+@pytest.fixture(scope="module")
+def rows():
+    rng = np.random.default_rng(1)
+    return np.column_stack([rng.normal(3, 2, 400), rng.laplace(size=400), rng.integers(0, 5, 400)]).astype(float)
+
+
+@pytest.fixture(scope="module")
+def model(rows):
+    return fit_flow(rows, ["a", "b", "c"], steps=30, width=12, depth=1, seed=4)
+
+
+def test_density_is_in_the_users_units():
+    """With the exact score of a Gaussian, log p is the Gaussian's own density of the raw rows."""
+    rng = np.random.default_rng(0)
+    covariance = np.array([[4.0, 1.5], [1.5, 25.0]])
+    X = rng.multivariate_normal([10, -3], covariance, size=4000)
+    preprocessor = Preprocessor.fit(X, ["a", "b"])
+    start = 0.01
+    # the flow starts at noise σ_min, so the blurred law is the data's where the oracle is sharper by as much
+    oracle = GaussianOracle(torch.zeros(2), (1 - start**2) * torch.eye(2))
+    model = FittedFlow(preprocessor, oracle, log_uniform_grid(start, 200.0, 400))
+    centred = X[:50] - X.mean(0)
+    sample_covariance = centred_covariance(X)
+    expected = -0.5 * (
+        np.einsum("ni,ij,nj->n", centred, np.linalg.inv(sample_covariance), centred)
+        + np.log(np.linalg.det(2 * np.pi * sample_covariance))
+    )
+    np.testing.assert_allclose(model.log_prob(X[:50]), expected, atol=2e-3)
+
+
+def centred_covariance(X):
+    return np.cov(X.T, bias=True)
+
+
+def test_log_det_is_that_of_the_whole_map(model, rows):
+    """User's units to latents, against central differences of the continuous part."""
+    row = model.preprocessor.continuous(rows[:1])[0]
+
+    def whole(values):
+        x, _ = model.preprocessor.whiten(values)
+        return model.flow.encode(torch.as_tensor(x)).numpy()
+
+    steps = np.eye(3) * 1e-5
+    jacobian = (whole(row + steps) - whole(row - steps)) / 2e-5
+    encoding = model.encode(rows[:1], log_prob=True)
+    assert encoding.log_det[0] == pytest.approx(np.linalg.slogdet(jacobian)[1], abs=2e-3)
+    gaussian = -0.5 * (encoding.latents**2).sum() - 1.5 * np.log(2 * np.pi)
+    assert encoding.log_prob[0] == pytest.approx(gaussian + encoding.log_det[0])
+
+
+def test_decode_restores_lattices_to_the_bit(model, rows):
+    back = model.decode(model.encode(rows).latents)
+    np.testing.assert_allclose(back, rows, atol=1e-8)
+    assert (back[:, 2] == rows[:, 2]).all()
+
+
+def test_a_row_has_one_latent_whatever_its_company(model, rows):
+    together = model.encode(rows).latents
+    np.testing.assert_allclose(model.encode(rows[7:9]).latents, together[7:9], atol=1e-12)
+
+
+def test_components_carry_the_rest(rows):
+    model = fit_flow(rows, ["a", "b", "c"], steps=5, width=8, depth=1, components=1)
+    encoding = model.encode(rows, log_prob=True)
+    assert encoding.latents.shape == (400, 1)
+    assert encoding.carried.shape == (400, 2)
+    np.testing.assert_allclose(model.decode(encoding.latents, encoding.carried), rows, atol=1e-8)
+    assert np.isfinite(encoding.log_prob).all()
+    assert model.decode(encoding.latents).shape == (400, 3)
+
+
+def test_far_rows_are_flagged(model, rows):
+    strange = rows[:3].copy()
+    strange[1, 0] = 500.0
+    assert model.encode(strange).far.tolist() == [False, True, False]
+
+
+def test_held_out_rows_do_not_touch_the_fit(rows):
+    """Other values in the held-out rows change nothing of what was learned."""
+    first = fit_flow(rows[:, :2], ["a", "b"], steps=5, width=8, depth=1, split="random", seed=3)
+    held = first.roles == 2
+    other = rows[:, :2].copy()
+    other[held] = other[held][::-1] * 1.01
+    second = fit_flow(other, ["a", "b"], steps=5, width=8, depth=1, split="random", seed=3)
+    kept = rows[~held, :2]
+    np.testing.assert_array_equal(first.encode(kept).latents, second.encode(kept).latents)
+
+
+def test_file_round_trip(tmp_path, model, rows):
+    path = model.save(tmp_path / "m.safetensors")
+    loaded = FittedFlow.load(path, device="cpu")
+    np.testing.assert_array_equal(loaded.encode(rows).latents, model.encode(rows).latents)
+    np.testing.assert_array_equal(loaded.roles, model.roles)
+    assert loaded.record == json.loads(json.dumps(model.record))
+    assert loaded.hash == model.hash
+    assert [p.name for p in tmp_path.iterdir()] == ["m.safetensors"]
+
+
+def test_damaged_and_foreign_files_are_refused(tmp_path, model):
+    path = model.save(tmp_path / "m.safetensors")
+    content = path.read_bytes()
+    (tmp_path / "short").write_bytes(content[: len(content) // 2])
+    (tmp_path / "noise").write_bytes(b"not a model at all")
+    save_file({"a": torch.zeros(2)}, tmp_path / "foreign")
+    for name, words in [
+        ("short", "damaged"),
+        ("noise", "damaged"),
+        ("foreign", "not a latentflow model"),
+        ("absent", "no such model file"),
+    ]:
+        with pytest.raises(ModelFileError, match=words) as caught:
+            FittedFlow.load(tmp_path / name)
+        assert "\n" not in str(caught.value)
+
+
+def test_unknown_versions_and_missing_parts_are_refused(tmp_path, model):
+    path = model.save(tmp_path / "m.safetensors")
+    with safe_open(path, framework="pt") as file:
+        header = json.loads(file.metadata()["latentflow"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    save_file(tensors, tmp_path / "new", metadata={"latentflow": json.dumps({**header, "format": 99})})
+    with pytest.raises(ModelFileError, match="format 99"):
+        FittedFlow.load(tmp_path / "new")
+    tensors.pop("rows.role")
+    save_file(tensors, tmp_path / "part", metadata={"latentflow": json.dumps(header)})
+    with pytest.raises(ModelFileError, match="damaged"):
+        FittedFlow.load(tmp_path / "part")
+
+
+def test_wrong_shapes_are_refused(model):
+    with pytest.raises(DataError, match="3 columns"):
+        model.decode(np.zeros((4, 2)))
+    with pytest.raises(DataError, match="row 1 are not finite"):
+        model.decode([[0, 0, 0], [0, np.nan, 0]])
+    with pytest.raises(DataError, match="carried"):
+        model.decode(np.zeros((4, 3)), np.zeros((4, 1)))
+
+
+def test_unavailable_device_is_a_clear_error():
+    assert choose_device("cpu") == torch.device("cpu")
+    with pytest.raises(LatentFlowError, match="not available"):
+        choose_device("abacus")
+
+
+def test_samples_have_the_law_of_the_data(model, rows):
+    drawn = model.sample(300, np.random.default_rng(0))
+    assert abs(drawn[:, 0].mean() - rows[:, 0].mean()) < 0.5
+    assert (drawn[:, 2] == drawn[:, 2].round()).all()
