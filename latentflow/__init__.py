@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from latentflow.analysis.independence import independence_report
-    from latentflow.errors import DataError, LatentFlowError, LatentFlowWarning, ModelFileError, PreprocessingError
+    from latentflow.errors import (
+        DataError,
+        LatentFlowError,
+        LatentFlowWarning,
+        ModelFileError,
+        PreprocessingError,
+    )
     from latentflow.estimator import LatentFlow
     from latentflow.model import FittedFlow
 

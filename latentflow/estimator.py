@@ -206,8 +206,12 @@ class LatentFlow(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         model = FittedFlow.load(path, device=device)
         settings = model.record.get("settings")
         if not isinstance(settings, dict):
-            raise ModelFileError(f"{path} does not say how it was fitted; load it with latentflow.FittedFlow.load")
-        estimator = cls(n_components=settings.pop("components"), random_state=model.record["seed"], **settings)
+            raise ModelFileError(
+                f"{path} does not say how it was fitted; load it with latentflow.FittedFlow.load"
+            )
+        estimator = cls(
+            n_components=settings.pop("components"), random_state=model.record["seed"], **settings
+        )
         estimator.set_params(device=device)
         estimator.model_ = model
         estimator.n_features_in_ = len(model.columns)
@@ -233,7 +237,14 @@ class LatentFlow(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
     def _check(self, X: ArrayLike, *, reset: bool) -> Floats:
         # fit_table counts missing values by column and may drop their rows; nothing else can take them
         finite = "allow-nan" if reset and self.missing == "drop" else True
-        checked: Floats = validate_data(self, X, reset=reset, dtype=np.float64, ensure_all_finite=finite, ensure_min_samples=2 if reset else 1)
+        checked: Floats = validate_data(
+            self,
+            X,
+            reset=reset,
+            dtype=np.float64,
+            ensure_all_finite=finite,
+            ensure_min_samples=2 if reset else 1,
+        )
         return checked
 
     def _seed(self) -> int:
@@ -257,6 +268,6 @@ class _Printer:
         if event.step >= self.next * event.steps:
             self.next += 0.1
             print(
-                f"step {event.step}/{event.steps}: loss {event.train_loss:.4f}, validation {event.validation_loss:.4f}, "
-                f"{event.seconds_left:.0f} s left"
+                f"step {event.step}/{event.steps}: loss {event.train_loss:.4f}, "
+                f"validation {event.validation_loss:.4f}, {event.seconds_left:.0f} s left"
             )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import DTypeLike, NDArray
+from sklearn.decomposition import FastICA
+from sklearn.exceptions import ConvergenceWarning
 from torch import Generator, Tensor
 
 from latentflow import __version__
@@ -29,6 +32,8 @@ GRID_STEPS = 48
 STARTS = (0.01, 0.03, 0.1, 0.2)
 START_ROWS = 400
 START_STEPS = 24
+#: Beyond as many coordinates the separable network is not tried.
+AXES_DIMENSION = 64
 #: Training rows per whitened column below which the fit warns.
 ROWS_PER_COLUMN = 20
 
@@ -63,7 +68,8 @@ def fit_table(table: Table, *, missing: str = "error", **settings: Any) -> Fitte
     if not complete.all() and missing == "error":
         counts = ", ".join(f"{name}: {count}" for name, count in table.missing_counts().items())
         raise DataError(
-            f"{table.path or 'table'} has missing or infinite values ({counts}); leave these rows out with --missing drop"
+            f"{table.path or 'table'} has missing or infinite values ({counts}); "
+            "leave these rows out with --missing drop"
         )
     model = fit_flow(X[complete], table.columns, dtype=table.dtype, **settings)
     roles = np.full(len(X), GAP, dtype=np.uint8)
@@ -140,7 +146,14 @@ def fit_flow(
     )
     k = preprocessor.n_flow
     plan = plan_training(
-        len(train), k, preset=preset, width=width, depth=depth, steps=steps, batch_size=batch_size, time_budget=time_budget
+        len(train),
+        k,
+        preset=preset,
+        width=width,
+        depth=depth,
+        steps=steps,
+        batch_size=batch_size,
+        time_budget=time_budget,
     )
 
     def whitened(rows: Floats, rng: np.random.Generator | None = None) -> Tensor:
@@ -156,11 +169,12 @@ def fit_flow(
         validation_rows,
         plan,
         generator=Generator(target).manual_seed(seed),
+        axes=independent_axes(fixed, seed),
         redraw=dequantised,
         progress=progress,
     )
     sigma_min = choose_start(denoiser, validation_rows, plan)
-    warnings = [*preprocessor.warnings, *_few_rows(len(train), k)]
+    notices = [*preprocessor.warnings, *_few_rows(len(train), k)]
     record = {
         "version": __version__,
         "seed": seed,
@@ -189,11 +203,11 @@ def fit_flow(
         "stopped": training.stopped,
         "training_seconds": training.seconds,
         "seconds": time.monotonic() - started,
-        "network": {"width": plan.width, "depth": plan.depth},
+        "network": {"width": plan.width, "depth": plan.depth, "structure": training.structure},
         "device": str(target),
         "sigma_min": sigma_min,
         "sigma_max": plan.sigma_max,
-        "warnings": warnings,
+        "warnings": notices,
     }
     return FittedFlow(
         preprocessor=preprocessor,
@@ -204,6 +218,32 @@ def fit_flow(
         reach=float(fixed.norm(dim=1).max()),
         device=target,
     )
+
+
+def independent_axes(rows: Tensor, seed: int) -> Tensor | None:
+    """FastICA's rotation of whitened rows: a guess at axes along which the score may be separable.
+
+    Any rotation is a valid guess, a poor one only loses the race against the other network; so an unconverged one
+    serves too.
+
+    Parameters
+    ----------
+    rows : Tensor, shape (n, k)
+    seed : int
+
+    Returns
+    -------
+    Tensor, shape (k, k), or None
+        Orthogonal; None where there is nothing to rotate, or the rows do not span the space.
+    """
+    values = rows.double().cpu().numpy()
+    if not 2 <= values.shape[1] <= AXES_DIMENSION or len(values) <= values.shape[1]:
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        ica = FastICA(whiten="unit-variance", random_state=seed, tol=1e-5, max_iter=500).fit(values)
+    left, _, right = np.linalg.svd(ica.components_.T)
+    return torch.as_tensor(left @ right, dtype=rows.dtype, device=rows.device)
 
 
 def choose_start(denoiser: Denoiser, validation: Tensor, plan: TrainingPlan) -> float:
@@ -238,6 +278,7 @@ def _few_rows(n_train: int, k: int) -> list[str]:
     if n_train >= ROWS_PER_COLUMN * k:
         return []
     return [
-        f"{n_train} training rows are few for {k} dimensions (below {ROWS_PER_COLUMN} a dimension): expect a poor score model; "
-        "add rows, choose fewer columns with --columns, or keep the leading directions with --components"
+        f"{n_train} training rows are few for {k} dimensions (below {ROWS_PER_COLUMN} a dimension): "
+        "expect a poor score model; add rows, choose fewer columns with --columns, "
+        "or keep the leading directions with --components"
     ]

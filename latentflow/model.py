@@ -27,7 +27,7 @@ from latentflow.errors import DataError, LatentFlowError, ModelFileError
 from latentflow.flow.grids import log_uniform_grid
 from latentflow.flow.probability_flow import ProbabilityFlow
 from latentflow.score.denoisers import Denoiser, NetworkDenoiser
-from latentflow.score.networks import ResidualMLP
+from latentflow.score.networks import build_network
 
 FORMAT = 1
 _HEADER = "latentflow"
@@ -245,7 +245,8 @@ class FittedFlow:
             raise ModelFileError(f"{source} is a safetensors file, but not a latentflow model")
         if header["format"] != FORMAT:
             raise ModelFileError(
-                f"{source} has model format {header['format']}, this version reads {FORMAT}: upgrade latentflow or fit again"
+                f"{source} has model format {header['format']}, this version reads {FORMAT}: "
+                "upgrade latentflow or fit again"
             )
         try:
             return cls._from_parts(header, tensors, choose_device(device))
@@ -253,9 +254,15 @@ class FittedFlow:
             raise ModelFileError(f"{source} is damaged: {type(error).__name__} {error}") from error
 
     @classmethod
-    def _from_parts(cls, header: dict[str, Any], tensors: dict[str, Tensor], device: torch.device) -> FittedFlow:
-        arrays = {k.removeprefix("preprocessor."): v.numpy() for k, v in tensors.items() if k.startswith("preprocessor.")}
-        denoiser = NetworkDenoiser(ResidualMLP(**header["network"]))
+    def _from_parts(
+        cls, header: dict[str, Any], tensors: dict[str, Tensor], device: torch.device
+    ) -> FittedFlow:
+        arrays = {
+            k.removeprefix("preprocessor."): v.numpy()
+            for k, v in tensors.items()
+            if k.startswith("preprocessor.")
+        }
+        denoiser = NetworkDenoiser(build_network(header["network"]))
         weights = {k.removeprefix("denoiser."): v for k, v in tensors.items() if k.startswith("denoiser.")}
         denoiser.load_state_dict(weights)
         return cls(
@@ -270,8 +277,10 @@ class FittedFlow:
         )
 
     def _to_bytes(self) -> bytes:
-        if not isinstance(self.denoiser, NetworkDenoiser) or not isinstance(self.denoiser.network, ResidualMLP):
-            raise ModelFileError("only a model with a trained network has a file; this one holds a closed form")
+        if not isinstance(self.denoiser, NetworkDenoiser):
+            raise ModelFileError(
+                "only a model with a trained network has a file; this one holds a closed form"
+            )
         meta, arrays = self.preprocessor.state()
         header = {
             "format": FORMAT,

@@ -16,15 +16,15 @@ QUICK = {"steps": 5, "width": 8, "depth": 1}
 
 
 def test_an_exact_score_starts_low_and_a_memorised_one_high():
-    """The starting level is where new rows are likeliest: low for the truth, high for a score of the rows by heart."""
+    """The start is where new rows are likeliest: low for the truth, high for rows learned by heart."""
     generator = torch.Generator().manual_seed(0)
-    train, new = (torch.randn(200, 2, generator=generator, dtype=torch.float64) * 0.1 for _ in range(2))
-    plan = plan_training(200, 2)
-    sharp = GaussianOracle(torch.zeros(2), 0.01 * torch.eye(2)).double()
-    memorised = EmpiricalOracle(train)
-    assert choose_start(sharp, new, plan) <= 0.03
-    assert choose_start(memorised, new, plan) > choose_start(sharp, new, plan)
-    assert choose_start(memorised, new[:0], plan) == plan.sigma_min
+    train, new = (torch.randn(200, 3, generator=generator, dtype=torch.float64) for _ in range(2))
+    plan = plan_training(200, 3)
+    sharp = GaussianOracle(torch.zeros(3), torch.diag(torch.tensor([1.0, 1.0, 2e-4]))).double()
+    thin = new * torch.tensor([1.0, 1.0, 2e-4]).double().sqrt()
+    assert choose_start(sharp, thin, plan) == 0.01
+    assert choose_start(EmpiricalOracle(train), new, plan) == 0.2
+    assert choose_start(sharp, new[:0], plan) == plan.sigma_min
 
 
 def test_roles_cover_the_table_with_its_gaps():

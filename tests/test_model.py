@@ -19,7 +19,9 @@ from latentflow.score.oracles import GaussianOracle
 @pytest.fixture(scope="module")
 def rows():
     rng = np.random.default_rng(1)
-    return np.column_stack([rng.normal(3, 2, 400), rng.laplace(size=400), rng.integers(0, 5, 400)]).astype(float)
+    return np.column_stack([rng.normal(3, 2, 400), rng.laplace(size=400), rng.integers(0, 5, 400)]).astype(
+        float
+    )
 
 
 @pytest.fixture(scope="module")

@@ -266,7 +266,9 @@ def _gaussian_sentence(gaussianity: Gaussianity) -> str:
     rejected = sum(latent.p_holm < SIGNIFICANT for latent in gaussianity.latents)
     total = len(gaussianity.latents)
     if rejected == 0:
-        return f"All {total} latents are standard normal as far as {gaussianity.n_rows} rows can tell."
+        serial = gaussianity.effective_n < gaussianity.n_rows
+        worth = f" (worth about {gaussianity.effective_n:.0f} independent ones)" if serial else ""
+        return f"All {total} latents are standard normal as far as {gaussianity.n_rows} rows{worth} can tell."
     widest = max(abs(latent.std - 1.0) for latent in gaussianity.latents)
     return (
         f"{rejected} of {total} latents depart measurably from a standard normal (standard deviations within "

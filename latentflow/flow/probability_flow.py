@@ -72,9 +72,7 @@ class ProbabilityFlow:
         probes = _trace_probes(d, x)
         matching = -0.5 * d * math.log1p(float(self.sigmas[0]) ** 2)
         with torch.no_grad():
-            parts = [
-                self._integrate_augmented(part, probes) for part in _chunks(x, x.shape[1] * tangents)
-            ]
+            parts = [self._integrate_augmented(part, probes) for part in _chunks(x, x.shape[1] * tangents)]
         state = torch.cat(parts)
         return state[:, :d], state[:, d] + matching
 
@@ -138,14 +136,23 @@ class ProbabilityFlow:
         return taken
 
     def _newton(
-        self, z: Tensor, x: Tensor, encoded: Tensor, residual: Tensor, rows: Tensor, tolerance: float, steps: int
+        self,
+        z: Tensor,
+        x: Tensor,
+        encoded: Tensor,
+        residual: Tensor,
+        rows: Tensor,
+        tolerance: float,
+        steps: int,
     ) -> None:
         """Damped Newton on E(x) = z for a few rows, in place; each step is halved until it helps."""
         for _ in range(steps):
             rows = rows[~(residual[rows] <= tolerance)]
             if len(rows) == 0:
                 return
-            direction = torch.linalg.lstsq(self._jacobian(x[rows]), (z[rows] - encoded[rows])[:, :, None]).solution
+            direction = torch.linalg.lstsq(
+                self._jacobian(x[rows]), (z[rows] - encoded[rows])[:, :, None]
+            ).solution
             left, step, moved = torch.arange(len(rows), device=z.device), direction[:, :, 0], []
             for halving in range(8):
                 candidate = x[rows[left]] + step[left] * 0.5**halving

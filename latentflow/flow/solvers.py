@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 import torch
@@ -73,7 +74,9 @@ class RungeKutta:
 
 EULER = RungeKutta(1, (0.0,), ((),), (1.0,))
 HEUN = RungeKutta(2, (0.0, 1.0), ((), (1.0,)), (0.5, 0.5))
-RK4 = RungeKutta(4, (0.0, 0.5, 0.5, 1.0), ((), (0.5,), (0.0, 0.5), (0.0, 0.0, 1.0)), (1 / 6, 1 / 3, 1 / 3, 1 / 6))
+RK4 = RungeKutta(
+    4, (0.0, 0.5, 0.5, 1.0), ((), (0.5,), (0.0, 0.5), (0.0, 0.0, 1.0)), (1 / 6, 1 / 3, 1 / 3, 1 / 6)
+)
 
 # slopes newest first (Hairer, Nørsett & Wanner 1993, § III.1)
 _ADAMS_BASHFORTH = {
@@ -143,7 +146,7 @@ def integrate(solver: Solver, drift: Drift, y: Tensor, grid: Sequence[float]) ->
     Tensor, shape of y
     """
     memory: Memory = ()
-    for u, u_next in zip(grid[:-1], grid[1:], strict=True):
+    for u, u_next in pairwise(grid):
         y, memory = solver.step(drift, u, y, u_next - u, memory)
     return y
 

@@ -1,13 +1,25 @@
-"""The network behind the score: a residual perceptron on (y, log σ)."""
+"""The networks behind the score: a residual perceptron, a separable part along given axes, and their sum.
+
+All map (y, log σ), y of shape (n, d) and log σ of shape (n,) or (1,), to F of shape (n, d), the angular velocity that
+:class:`~latentflow.score.denoisers.NetworkDenoiser` preconditions. A scalar σ is embedded once and broadcast over the
+rows.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import skip_init
+
+#: Size of the noise-level embedding.
+EMBEDDING = 64
+#: Hidden units for each coordinate of the separable network.
+UNITS = 32
 
 
 def _linear(inputs: int, outputs: int) -> nn.Linear:
@@ -16,36 +28,60 @@ def _linear(inputs: int, outputs: int) -> nn.Linear:
     return layer
 
 
+@torch.no_grad()
+def _initialise(layer: nn.Linear, generator: Generator, *, zero: bool = False) -> None:
+    """LeCun-uniform weights from the given generator, or zeros for the last map of a branch."""
+    bound = 0.0 if zero else 1 / math.sqrt(layer.in_features)
+    layer.weight.uniform_(-bound, bound, generator=generator)
+    layer.bias.uniform_(-bound, bound, generator=generator)
+
+
+class NoiseEmbedding(nn.Module):
+    """Features of the noise level: sines and cosines of ¼ log σ and of θ = arctan σ, and one layer.
+
+    log σ resolves the small noise levels, θ the large ones.
+    """
+
+    frequencies: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("frequencies", torch.linspace(0.4, 6.3, EMBEDDING // 4))
+        self.layer = _linear(EMBEDDING, EMBEDDING)
+
+    def forward(self, log_sigma: Tensor) -> Tensor:
+        """Embedding of shape (n, EMBEDDING) for log σ of shape (n,)."""
+        column = log_sigma[:, None]
+        phases = torch.cat([column / 4 * self.frequencies, column.exp().atan() * self.frequencies], dim=1)
+        return functional.silu(self.layer(torch.cat([phases.sin(), phases.cos()], dim=1)))
+
+
 class ResidualBlock(nn.Module):
-    """h ↦ h + W₂ SiLU((1 + a(σ)) ⊙ W₁ LayerNorm(h) + b(σ)), the identity at initialisation.
+    """h ↦ h + W₂ SiLU((1 + a(σ)) ⊙ W₁ h + b(σ)), the identity at initialisation.
 
     The noise level enters as a scale a and a shift b of the hidden units (FiLM; Perez et al. 2018,
-    arXiv 1709.07871).
+    arXiv 1709.07871). There is no normalisation layer: the score must grow with its argument in the tails.
 
     Parameters
     ----------
     width : int
         Size of h.
-    embedding : int
-        Size of the noise-level embedding.
     """
 
-    def __init__(self, width: int, embedding: int):
+    def __init__(self, width: int):
         super().__init__()
-        self.norm = nn.LayerNorm(width, elementwise_affine=False)
         self.inner = _linear(width, width)
         self.outer = _linear(width, width)
-        self.modulation = _linear(embedding, 2 * width)
+        self.modulation = _linear(EMBEDDING, 2 * width)
 
     def forward(self, h: Tensor, embedding: Tensor) -> Tensor:
         """Next hidden state, shape (n, width)."""
         scale, shift = self.modulation(embedding).chunk(2, -1)
-        hidden = torch.addcmul(shift, self.inner(self.norm(h)), 1 + scale)
-        return h + self.outer(functional.silu(hidden))
+        return h + self.outer(functional.silu(torch.addcmul(shift, self.inner(h), 1 + scale)))
 
 
 class ResidualMLP(nn.Module):
-    """F(y, log σ): what :class:`~latentflow.score.denoisers.NetworkDenoiser` preconditions.
+    """A residual perceptron on all coordinates at once.
 
     Parameters
     ----------
@@ -53,58 +89,109 @@ class ResidualMLP(nn.Module):
         d, the number of whitened coordinates.
     width, depth : int
         Hidden size and number of residual blocks.
-    embedding : int
-        Size of the noise-level embedding; a multiple of 4.
     generator : torch.Generator, optional
         Source of the initial weights; without one they are left for a state dict to fill.
-
-    Notes
-    -----
-    The embedding sees ¼ log σ and θ = arctan σ through sines and cosines of a few frequencies: log σ resolves the
-    small noise levels, θ the large ones. A scalar σ is embedded once and broadcast over the rows.
     """
 
-    frequencies: Tensor
-
-    def __init__(
-        self,
-        dimension: int,
-        width: int = 128,
-        depth: int = 4,
-        embedding: int = 64,
-        generator: Generator | None = None,
-    ):
+    def __init__(self, dimension: int, width: int, depth: int, generator: Generator | None = None):
         super().__init__()
-        self.settings = {"dimension": dimension, "width": width, "depth": depth, "embedding": embedding}
-        self.register_buffer("frequencies", torch.linspace(0.4, 6.3, embedding // 4))
-        self.embed = _linear(embedding, embedding)
+        self.settings = {"kind": "residual", "dimension": dimension, "width": width, "depth": depth}
+        self.embed = NoiseEmbedding()
         self.inlet = _linear(dimension, width)
-        self.blocks = nn.ModuleList([ResidualBlock(width, embedding) for _ in range(depth)])
-        self.norm = nn.LayerNorm(width, elementwise_affine=False)
+        self.blocks = nn.ModuleList([ResidualBlock(width) for _ in range(depth)])
         self.outlet = _linear(width, dimension)
         if generator is not None:
-            self._initialise(generator)
-
-    @torch.no_grad()
-    def _initialise(self, generator: Generator) -> None:
-        """LeCun-uniform weights from the given generator; the last map of every branch starts at zero."""
-        for layer in (m for m in self.modules() if isinstance(m, nn.Linear)):
-            bound = 1 / math.sqrt(layer.in_features)
-            layer.weight.uniform_(-bound, bound, generator=generator)
-            layer.bias.uniform_(-bound, bound, generator=generator)
-        last = [self.outlet] + [b.outer for b in self.blocks] + [b.modulation for b in self.blocks]
-        for layer in last:
-            layer.weight.zero_()
-            layer.bias.zero_()
+            last = [self.outlet] + [b.outer for b in self.blocks] + [b.modulation for b in self.blocks]
+            for layer in (m for m in self.modules() if isinstance(m, nn.Linear)):
+                _initialise(layer, generator, zero=any(layer is other for other in last))
 
     def forward(self, y: Tensor, log_sigma: Tensor) -> Tensor:
-        """F of shape (n, d) at states y (n, d) and log noise levels of shape (n,) or (1,)."""
-        log_sigma = log_sigma[:, None]
-        phases = torch.cat(
-            [log_sigma / 4 * self.frequencies, log_sigma.exp().atan() * self.frequencies], dim=1
-        )
-        embedding = functional.silu(self.embed(torch.cat([phases.sin(), phases.cos()], dim=1)))
+        """F of shape (n, d)."""
+        embedding = self.embed(log_sigma)
         h = self.inlet(y)
         for block in self.blocks:
             h = block(h, embedding)
-        return self.outlet(self.norm(h))
+        return self.outlet(h)
+
+
+class SeparableNetwork(nn.Module):
+    """F = R f(Rᵀy), one small perceptron fᵢ for each axis: the score of independent sources along the columns of R.
+
+    If the table is a linear mixture, the exact F has this form with R the ICA rotation, at every noise level.
+
+    Parameters
+    ----------
+    axes : Tensor, shape (d, d)
+        R, orthogonal; kept fixed.
+    generator : torch.Generator, optional
+        Source of the initial weights.
+    """
+
+    axes: Tensor
+
+    def __init__(self, axes: Tensor, generator: Generator | None = None):
+        super().__init__()
+        d = len(axes)
+        self.settings = {"kind": "separable", "dimension": d}
+        self.register_buffer("axes", axes)
+        self.embed = NoiseEmbedding()
+        self.slopes, self.offsets = (nn.Parameter(torch.zeros(d, UNITS)) for _ in range(2))
+        self.mixing = nn.Parameter(torch.zeros(d, UNITS, UNITS))
+        self.mixing_offsets, self.readout = (nn.Parameter(torch.zeros(d, UNITS)) for _ in range(2))
+        self.modulation = _linear(EMBEDDING, 4 * d * UNITS)
+        self.bias = _linear(EMBEDDING, d)
+        if generator is not None:
+            with torch.no_grad():
+                self.slopes.normal_(generator=generator)
+                self.offsets.normal_(generator=generator)
+                self.mixing.normal_(0, UNITS**-0.5, generator=generator)
+            _initialise(self.embed.layer, generator)
+            _initialise(self.modulation, generator, zero=True)
+            _initialise(self.bias, generator, zero=True)
+
+    def forward(self, y: Tensor, log_sigma: Tensor) -> Tensor:
+        """F of shape (n, d)."""
+        embedding = self.embed(log_sigma)
+        film = self.modulation(embedding).reshape(len(embedding), 4, *self.slopes.shape)
+        h = (y @ self.axes)[:, :, None] * self.slopes + self.offsets
+        h = functional.silu(torch.addcmul(film[:, 1], h, 1 + film[:, 0]))
+        h = torch.einsum("ndh,dhk->ndk", h, self.mixing) + self.mixing_offsets
+        h = functional.silu(torch.addcmul(film[:, 3], h, 1 + film[:, 2]))
+        return ((h * self.readout).sum(-1) + self.bias(embedding)) @ self.axes.T
+
+
+class NetworkSum(nn.Module):
+    """F as the sum of networks.
+
+    Parameters
+    ----------
+    parts : sequence of nn.Module
+    """
+
+    def __init__(self, parts: Sequence[nn.Module]):
+        super().__init__()
+        self.parts = nn.ModuleList(parts)
+        self.settings = {"kind": "sum", "parts": [part.settings for part in parts]}
+
+    def forward(self, y: Tensor, log_sigma: Tensor) -> Tensor:
+        """F of shape (n, d)."""
+        total: Tensor = self.parts[0](y, log_sigma)
+        for part in list(self.parts)[1:]:
+            total = total + part(y, log_sigma)
+        return total
+
+
+def build_network(settings: dict[str, Any]) -> nn.Module:
+    """The network that ``settings`` describes, its weights left for a state dict to fill.
+
+    Raises
+    ------
+    KeyError
+        If the kind is unknown, or a setting is missing.
+    """
+    kinds = {
+        "residual": lambda s: ResidualMLP(s["dimension"], s["width"], s["depth"]),
+        "separable": lambda s: SeparableNetwork(torch.eye(s["dimension"])),
+        "sum": lambda s: NetworkSum([build_network(part) for part in s["parts"]]),
+    }
+    return kinds[settings["kind"]](settings)

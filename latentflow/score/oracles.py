@@ -163,7 +163,9 @@ class EmpiricalOracle(Denoiser):
         self.register_buffer("points", points)
 
     def _log_kernel(self, x: Tensor, sigma: Tensor | float) -> Tensor:
-        return -0.5 * (torch.cdist(x, self.points) / noise_level(x, sigma)) ** 2
+        # not torch.cdist: it has no forward-mode derivative, which the trace needs
+        squared = (x[:, None] - self.points).square().sum(-1)
+        return -0.5 * squared / noise_level(x, sigma) ** 2
 
     def forward(self, x: Tensor, sigma: Tensor | float) -> Tensor:
         """Kernel-weighted mean of the points, shape (n, d)."""

@@ -8,23 +8,21 @@ from __future__ import annotations
 
 import copy
 import math
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
+from latentflow.score.clock import Clock
 from latentflow.score.denoisers import NetworkDenoiser
-from latentflow.score.networks import ResidualMLP
+from latentflow.score.networks import NetworkSum, ResidualMLP, SeparableNetwork
 from latentflow.score.sizing import TrainingPlan
 
 #: A fresh draw of all whitened training rows, shape (n, d): dequantised columns differ from draw to draw.
 DrawRows = Callable[[], Tensor]
 
-#: Validations over a whole training, and how many without improvement end it.
-VALIDATIONS = 50
+#: Validations without improvement that end a training (of 50 over its whole length).
 PATIENCE = 15
 #: Noise draws per validation row, and most (row, draw) pairs in one validation.
 VALIDATION_DRAWS = 8
@@ -60,20 +58,14 @@ class Progress:
 
 @dataclass(frozen=True)
 class TrainingRecord:
-    """How a training went: losses by step, the step whose weights were kept, and why it ended."""
+    """How a training went: losses by step, the step whose weights were kept, why it ended, which network."""
 
     history: dict[str, list[float]]
     best_step: int
     steps: int
     seconds: float
     stopped: str
-
-
-@dataclass
-class _Curve:
-    step: list[float] = field(default_factory=list)
-    train_loss: list[float] = field(default_factory=list)
-    validation_loss: list[float] = field(default_factory=list)
+    structure: str
 
 
 def train_denoiser(
@@ -82,10 +74,15 @@ def train_denoiser(
     plan: TrainingPlan,
     *,
     generator: Generator,
+    axes: Tensor | None = None,
     redraw: bool = False,
     progress: Callable[[Progress], None] | None = None,
 ) -> tuple[NetworkDenoiser, TrainingRecord]:
-    """Train a preconditioned residual perceptron on whitened rows.
+    """Train a preconditioned network on whitened rows.
+
+    Where axes are given, a network that is separable along them (the form of the exact score of a linear mixture) and
+    a residual perceptron are first trained for a few steps each. If the separable one describes the validation rows
+    better, training goes on with the sum of the two, else with the perceptron alone.
 
     Parameters
     ----------
@@ -96,6 +93,8 @@ def train_denoiser(
     plan : TrainingPlan
     generator : torch.Generator
         On the device of the rows; the only source of randomness.
+    axes : Tensor, shape (d, d), optional
+        Orthogonal; the columns are the candidate axes of independent sources.
     redraw : bool
         Draw the rows anew each epoch (dequantised columns).
     progress : callable, optional
@@ -108,54 +107,104 @@ def train_denoiser(
     record : TrainingRecord
     """
     rows = draw_rows()
-    cpu_generator = Generator().manual_seed(int(torch.randint(2**62, (1,), generator=generator, device=rows.device)))
-    network = ResidualMLP(rows.shape[1], plan.width, plan.depth, generator=cpu_generator).to(rows.device)
-    average = copy.deepcopy(network).eval().requires_grad_(False)
-    optimiser = torch.optim.AdamW(
-        network.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay, betas=(0.9, 0.99), fused=True
-    )
+    device = rows.device
+    # weights are drawn on the CPU, so that they are the same whatever the device
+    seed = int(torch.randint(2**62, (1,), generator=generator, device=device))
+    weights = Generator().manual_seed(seed)
     batches = _batches(rows, draw_rows if redraw else None, plan.batch_size, generator)
     validate = _validator(validation, plan, generator)
-    curve, best_loss, best_step, best_state = _Curve(), math.inf, 0, None
-    smoothed, waited, stopped = math.nan, 0, "all steps done"
-    clock = _Clock(plan)
-    step = 0
-    while clock.share(step) < 1:
-        batch = next(batches)
-        _set_learning_rate(optimiser, plan, step, clock.share(step))
-        loss = _step(network, optimiser, batch, plan, generator)
-        step += 1
-        _update_average(average, network, step)
-        smoothed = loss if math.isnan(smoothed) else smoothed + (loss - smoothed) / min(step, 100)
+    clock = Clock(plan)
+    trainer = _Trainer(
+        ResidualMLP(rows.shape[1], plan.width, plan.depth, weights).to(device), plan, generator
+    )
+    structure = "residual"
+    if axes is not None and len(validation):
+        separable = _Trainer(SeparableNetwork(axes, weights).to(device), plan, generator)
+        for _ in range(race_steps(plan)):
+            batch = next(batches)
+            separable.step(batch, 0.0)
+            trainer.step(batch, 0.0)
+        if validate(separable.average) < validate(trainer.average):
+            fresh = ResidualMLP(rows.shape[1], plan.width, plan.depth, weights).to(device)
+            trainer = _Trainer(NetworkSum([separable.network, fresh]), plan, generator, trainer.steps)
+            structure = "separable and residual"
+    curve: dict[str, list[float]] = {"step": [], "train_loss": [], "validation_loss": []}
+    best_loss, best_step, best_state, waited, stopped = math.inf, 0, None, 0, "all steps done"
+    while clock.share(trainer.steps) < 1:
+        trainer.step(next(batches), clock.share(trainer.steps))
+        step = trainer.steps
         if clock.validation_due(step):
-            validation_loss = validate(average)
-            curve.step.append(step)
-            curve.train_loss.append(smoothed)
-            curve.validation_loss.append(validation_loss)
+            loss = validate(trainer.average)
+            for name, value in zip(curve, (step, trainer.loss(), loss), strict=True):
+                curve[name].append(value)
             waited += 1
-            if math.isnan(validation_loss) or validation_loss < best_loss:
-                best_loss, best_step, waited = validation_loss, step, 0
-                best_state = {k: v.clone() for k, v in average.state_dict().items()}
+            if math.isnan(loss) or loss < best_loss:
+                best_loss, best_step, waited = loss, step, 0
+                best_state = {k: v.clone() for k, v in trainer.average.state_dict().items()}
             if waited >= PATIENCE:
                 stopped = "validation loss no longer falls"
                 break
-        if progress is not None and clock.report_due(step):
-            latest = curve.validation_loss[-1] if curve.validation_loss else math.nan
-            progress(Progress(step, plan.steps, smoothed, latest, *clock.rates(step)))
-    if clock.out_of_time(step):
+        if progress is not None and clock.report_due():
+            latest = curve["validation_loss"][-1] if curve["step"] else math.nan
+            progress(Progress(step, plan.steps, trainer.loss(), latest, *clock.rates(step)))
+    if clock.out_of_time(trainer.steps):
         stopped = "time budget spent"
-    if best_state is None:
-        best_step = step
-    else:
-        average.load_state_dict(best_state)
+    if best_state is not None:
+        trainer.average.load_state_dict(best_state)
     if progress is not None:
-        progress(Progress(step, step, smoothed, best_loss, clock.rates(step)[0], 0.0))
-    return NetworkDenoiser(average), TrainingRecord(vars(curve), best_step, step, clock.elapsed(), stopped)
+        rate, _ = clock.rates(trainer.steps)
+        progress(Progress(trainer.steps, trainer.steps, trainer.loss(), best_loss, rate, 0.0))
+    record = TrainingRecord(curve, best_step, trainer.steps, clock.elapsed(), stopped, structure)
+    return NetworkDenoiser(trainer.average), record
 
 
-def denoising_loss(
-    network: nn.Module, x0: Tensor, log_sigma: Tensor, noise: Tensor
-) -> Tensor:
+def race_steps(plan: TrainingPlan) -> int:
+    """Steps that each candidate network is given before one is chosen."""
+    return min(500, plan.steps // 12)
+
+
+class _Trainer:
+    """A network, its optimiser, and the running average of its weights."""
+
+    def __init__(self, network: nn.Module, plan: TrainingPlan, generator: Generator, steps: int = 0):
+        self.network, self.plan, self.generator, self.steps = network, plan, generator, steps
+        self.average = copy.deepcopy(network).eval().requires_grad_(False)
+        self.optimiser = torch.optim.AdamW(
+            network.parameters(),
+            lr=plan.learning_rate,
+            weight_decay=plan.weight_decay,
+            betas=(0.9, 0.99),
+            fused=True,
+        )
+        self._warm_up = min(200, max(1, plan.steps // 10))
+        self._started_at = steps
+        self._smoothed: Tensor | None = None
+
+    def step(self, x0: Tensor, share: float) -> None:
+        """One optimiser step on a batch, at a share of the whole training done."""
+        warm_up = min(1.0, (self.steps - self._started_at + 1) / self._warm_up)
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.plan.learning_rate * warm_up * 0.5 * (1 + math.cos(math.pi * share))
+        noise = torch.randn(x0.shape, generator=self.generator, device=x0.device)
+        log_sigma = stratified_log_sigma(len(x0), self.plan, self.generator, x0.device)
+        loss = denoising_loss(self.network, x0, log_sigma, noise)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+        self.steps += 1
+        with torch.no_grad():
+            keep = (1 - 1 / self.steps) ** (1 + AVERAGING_EXPONENT)
+            torch._foreach_lerp_(list(self.average.parameters()), list(self.network.parameters()), 1 - keep)
+            # kept on the device: reading it every step would wait for an accelerator every step
+            latest = loss.detach()
+            self._smoothed = latest if self._smoothed is None else self._smoothed.lerp(latest, 0.02)
+
+    def loss(self) -> float:
+        """Training loss, smoothed over about the last fifty steps."""
+        return math.nan if self._smoothed is None else float(self._smoothed)
+
+
+def denoising_loss(network: nn.Module, x0: Tensor, log_sigma: Tensor, noise: Tensor) -> Tensor:
     """Mean squared error of F at given noise: E‖F(y, σ) − (sin θ x₀ − cos θ ε)‖²/d, a scalar.
 
     Parameters
@@ -176,17 +225,6 @@ def stratified_log_sigma(n: int, plan: TrainingPlan, generator: Generator, devic
     low, high = math.log(plan.sigma_min), math.log(plan.sigma_max)
     position = torch.arange(n, device=device) + torch.rand(n, generator=generator, device=device)
     return low + (high - low) / n * position
-
-
-def _step(
-    network: nn.Module, optimiser: torch.optim.Optimizer, x0: Tensor, plan: TrainingPlan, generator: Generator
-) -> float:
-    noise = torch.randn(x0.shape, generator=generator, device=x0.device)
-    loss = denoising_loss(network, x0, stratified_log_sigma(len(x0), plan, generator, x0.device), noise)
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()
-    optimiser.step()
-    return float(loss.detach())
 
 
 def _batches(rows: Tensor, redraw: DrawRows | None, size: int, generator: Generator) -> Iterator[Tensor]:
@@ -219,55 +257,3 @@ def _validator(validation: Tensor, plan: TrainingPlan, generator: Generator) -> 
             return float(denoising_loss(network, x0, log_sigma, noise))
 
     return loss
-
-
-def _set_learning_rate(optimiser: torch.optim.Optimizer, plan: TrainingPlan, step: int, share: float) -> None:
-    warm_up = min(1.0, (step + 1) / min(200, max(1, plan.steps // 10)))
-    for group in optimiser.param_groups:
-        group["lr"] = plan.learning_rate * warm_up * 0.5 * (1 + math.cos(math.pi * share))
-
-
-@torch.no_grad()
-def _update_average(average: nn.Module, network: nn.Module, step: int) -> None:
-    keep = (1 - 1 / step) ** (1 + AVERAGING_EXPONENT)
-    torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - keep)
-
-
-class _Clock:
-    """Where a training stands, by steps and, with a time budget, by seconds, whichever is further."""
-
-    def __init__(self, plan: TrainingPlan):
-        self.plan = plan
-        self.start = time.monotonic()
-        self.last_report = -math.inf
-        self.next_validation = 1 / VALIDATIONS
-
-    def elapsed(self) -> float:
-        return time.monotonic() - self.start
-
-    def out_of_time(self, step: int) -> bool:
-        budget = self.plan.time_budget
-        return step < self.plan.steps and budget is not None and self.elapsed() >= budget
-
-    def share(self, step: int) -> float:
-        by_time = 0.0 if self.plan.time_budget is None else self.elapsed() / self.plan.time_budget
-        # one step is always made, however short the budget
-        return min(1.0, max(step / self.plan.steps, by_time if step else 0.0))
-
-    def validation_due(self, step: int) -> bool:
-        share = self.share(step)
-        due = share >= self.next_validation
-        if due:
-            self.next_validation = (math.floor(share * VALIDATIONS + 1e-9) + 1) / VALIDATIONS
-        return due or share >= 1
-
-    def report_due(self, step: int) -> bool:
-        now = time.monotonic()
-        due = now - self.last_report >= 0.1
-        if due:
-            self.last_report = now
-        return due
-
-    def rates(self, step: int) -> tuple[float, float]:
-        elapsed, share = self.elapsed(), self.share(step)
-        return step * self.plan.batch_size / max(elapsed, 1e-9), elapsed * (1 - share) / max(share, 1e-9)

@@ -111,8 +111,8 @@ class IdentityFlow:
 class ExactModel:
     """Rows are ``mixing @ s``; the latents are the Gaussianised sources, optionally spoilt by a rotation.
 
-    With ``turn`` the *sources* are turned before they are Gaussianised: still a bijection with a known log|det|,
-    but its latents are dependent.
+    With ``turn`` the *sources* are turned before they are Gaussianised: still a bijection with a known
+    log|det|, but its latents are dependent.
     """
 
     mixing: np.ndarray

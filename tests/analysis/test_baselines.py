@@ -84,6 +84,23 @@ def test_a_retry_that_converges_says_so(monkeypatch: pytest.MonkeyPatch, mixing:
     assert found.note == "Converged only after a retry: 1 iteration, then 200 iterations."
 
 
+def test_the_best_of_the_attempts_that_fail_is_kept(
+    monkeypatch: pytest.MonkeyPatch, mixing: np.ndarray
+) -> None:
+    from latentflow.analysis import baselines
+
+    sources = two_mode((2000, 4), np.random.default_rng(0))
+    never = {"tolerance": 0.0}
+    good, bad = baselines._Attempt("good", 20, **never), baselines._Attempt("bad", 1, **never, seed_shift=5)
+    for attempts in ((good, bad), (bad, good)):
+        monkeypatch.setattr(baselines, "_ATTEMPTS", attempts)
+        found = fit_fastica(sources @ mixing.T)
+        assert not found.converged
+        assert found.n_iter == 20
+        components, _ = found.transform(sources @ mixing.T)
+        assert np.abs(np.corrcoef(sources.T, components.T)[:4, 4:]).max(axis=1).min() > 0.99
+
+
 def test_many_rows_are_thinned_and_told(monkeypatch: pytest.MonkeyPatch, mixing: np.ndarray) -> None:
     from latentflow.analysis import baselines
 

@@ -116,6 +116,8 @@ def test_tree_bounds_the_total_correlation_of_a_chain_from_below() -> None:
     trees = [spanning_tree_bound(chain(3000, 10, rho, np.random.default_rng(s))) for s in range(20)]
     assert np.mean([tree.estimate for tree in trees]) == pytest.approx(truth, rel=0.12)
     assert np.mean([tree.low > 0.0 for tree in trees]) == 1.0
+    promised = np.mean([tree.half_width for tree in trees]) / 1.96
+    assert 0.8 < promised / np.std([tree.estimate for tree in trees]) < 2.0
 
 
 def test_tree_counts_each_dependence_once() -> None:

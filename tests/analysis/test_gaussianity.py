@@ -27,6 +27,16 @@ def test_anderson_darling_p_values_are_uniform_under_the_null(n: int) -> None:
     assert np.mean(np.array(p) < 0.05) == pytest.approx(0.05, abs=0.012)
 
 
+def test_a_handful_of_rows_is_corrected_for() -> None:
+    rng = np.random.default_rng(0)
+    z = np.sort(rng.standard_normal((40_000, 4)), axis=1)
+    weights = 2.0 * np.arange(1, 5) - 1.0
+    statistics = -4.0 - (weights * (norm.logcdf(z) + norm.logsf(z[:, ::-1]))).sum(axis=1) / 4.0
+    for level in (0.1, 0.3, 0.5, 0.8):
+        statistic = float(np.quantile(statistics, 1.0 - level))
+        assert anderson_darling_p(statistic, 4) == pytest.approx(level, abs=0.008)
+
+
 def test_anderson_darling_against_its_definition() -> None:
     z = np.random.default_rng(1).standard_normal(50)
     u = np.sort(norm.cdf(z))

@@ -11,6 +11,7 @@ from scipy.signal import lfilter
 from scipy.special import ndtr
 
 from latentflow.analysis.independence import independence_report
+from latentflow.analysis.preparation import prepare
 from latentflow.analysis.results import IndependenceResult
 from latentflow.errors import DataError
 from tests.analysis.exact_model import (
@@ -122,6 +123,10 @@ def test_carried_directions_count_among_the_latents_of_the_ledger(mixing: np.nda
     assert result.pairwise["latents"].columns == ("latent00", "latent01", "latent02", "carried00")
     assert len(result.gaussianity.latents) == len(result.fastica.matched) == 3
     assert result.round_trip.data_max < 1e-9
+    material = prepare(model, X, rows="auto", missing="error", seed=0)
+    encoding = model.encode(X[model.roles == HELD_OUT])
+    np.testing.assert_array_equal(material.representations[3].values[:, :3], encoding.latents)
+    np.testing.assert_array_equal(material.representations[3].values[:, 3:], encoding.carried)
 
 
 def test_every_face_of_a_table_is_the_same_table(mixing: np.ndarray, tmp_path: Path) -> None:

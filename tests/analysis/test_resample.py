@@ -37,6 +37,15 @@ def test_far_means_keep_their_digits() -> None:
     assert spread == pytest.approx(1 / np.sqrt(1000), rel=0.15)
 
 
+def test_few_blocks_widen_the_interval_by_students_t() -> None:
+    x = np.random.default_rng(0).standard_normal((200, 1))
+    interval = intervals(x, np.random.default_rng(1), 2000, 40)[0]
+    draws = bootstrap_means(x, np.random.default_rng(1), 2000, 40)
+    low, high = np.percentile(draws, [2.5, 97.5])
+    assert interval.high - interval.estimate == pytest.approx((high - x.mean()) * 2.776 / 1.960, rel=1e-3)
+    assert interval.estimate - interval.low == pytest.approx((x.mean() - low) * 2.776 / 1.960, rel=1e-3)
+
+
 def test_blocks_cover_the_mean_of_a_series_where_rows_do_not() -> None:
     phi, n, seeds = 0.8, 1500, 120
     covered = {None: 0, 60: 0}

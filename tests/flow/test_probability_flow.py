@@ -23,7 +23,9 @@ def _rotation(d, seed=0):
 
 def gaussian():
     r = _rotation(3)
-    return GaussianOracle(torch.tensor([0.3, -0.2, 0.1]), r @ torch.diag(torch.tensor([2.0, 0.7, 0.05])).double() @ r.T)
+    return GaussianOracle(
+        torch.tensor([0.3, -0.2, 0.1]), r @ torch.diag(torch.tensor([2.0, 0.7, 0.05])).double() @ r.T
+    )
 
 
 def mixture():
@@ -127,7 +129,7 @@ def test_corrected_decode_inverts_the_coarse_encoder_itself():
 @pytest.fixture(scope="module")
 def network():
     generator = torch.Generator().manual_seed(7)
-    net = ResidualMLP(4, width=24, depth=2, embedding=16, generator=generator)
+    net = ResidualMLP(4, width=24, depth=2, generator=generator)
     with torch.no_grad():  # away from the zero branches of initialisation, so that the field bends
         for p in net.parameters():
             p.add_(0.15 * torch.randn(p.shape, generator=generator))

@@ -48,7 +48,9 @@ def test_log_prob_is_scipys():
     oracle = _gaussian()
     x = torch.randn(10, 3, generator=torch_rng(), dtype=torch.float64)
     basis, values = oracle.eigenvectors[0], oracle.eigenvalues[0] + 0.7**2
-    expected = multivariate_normal(oracle.means[0].numpy(), (basis * values @ basis.T).numpy()).logpdf(x.numpy())
+    expected = multivariate_normal(oracle.means[0].numpy(), (basis * values @ basis.T).numpy()).logpdf(
+        x.numpy()
+    )
     np.testing.assert_allclose(oracle.log_prob(x, 0.7), expected, rtol=1e-10)
 
 

@@ -1,4 +1,4 @@
-"""The latent does not depend on the perturbation path that is named: each is integrated in its native time and state."""
+"""The latent does not depend on the perturbation path: each is integrated in its native time."""
 
 import math
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from latentflow.errors import LatentFlowError
-from latentflow.score.networks import ResidualMLP
+from latentflow.score.networks import NetworkSum, ResidualMLP, SeparableNetwork, build_network
 from latentflow.score.oracles import GaussianOracle
 from latentflow.score.sizing import plan_training
 from latentflow.score.training import denoising_loss, stratified_log_sigma, train_denoiser
@@ -24,14 +24,18 @@ def _plan(**changes):
 
 
 def _train(rows, validation, plan, seed=0, **options):
-    return train_denoiser(lambda: rows, validation, plan, generator=torch.Generator().manual_seed(seed), **options)
+    return train_denoiser(
+        lambda: rows, validation, plan, generator=torch.Generator().manual_seed(seed), **options
+    )
 
 
 def test_learns_the_denoiser_of_a_correlated_gaussian():
     """A law far from the initial guess D = x/(1+σ²): the learned D is near the closed form, held-out rows."""
     covariance = torch.tensor([[1.0, 0.8], [0.8, 1.0]])
     root = torch.linalg.cholesky(covariance)
-    denoiser, _ = _train(_rows(4000) @ root.T, _rows(500, seed=1) @ root.T, _plan(steps=600, learning_rate=3e-3))
+    denoiser, _ = _train(
+        _rows(4000) @ root.T, _rows(500, seed=1) @ root.T, _plan(steps=600, learning_rate=3e-3)
+    )
     oracle = GaussianOracle(torch.zeros(2), covariance)
     for sigma in (0.3, 1.0, 4.0):
         x = _rows(400, seed=2) @ root.T + sigma * _rows(400, seed=3)
@@ -44,13 +48,15 @@ def test_loss_is_karras_weighted_denoising():
     """‖F − target‖² equals (1+σ²)/σ² ‖D − x₀‖², the EDM weight with σ_data = 1."""
     from latentflow.score.denoisers import NetworkDenoiser
 
-    network = ResidualMLP(2, 8, 1, 8, torch.Generator().manual_seed(0))
+    network = ResidualMLP(2, 8, 1, torch.Generator().manual_seed(0))
     torch.nn.init.normal_(network.outlet.weight, generator=torch.Generator().manual_seed(1))
     x0, noise, log_sigma = _rows(50), _rows(50, seed=1), torch.linspace(-3, 2, 50)
     sigma = log_sigma.exp()
     denoised = NetworkDenoiser(network)(x0 + sigma[:, None] * noise, sigma)
     weighted = ((1 + sigma**2) / sigma**2)[:, None] * (denoised - x0) ** 2
-    torch.testing.assert_close(denoising_loss(network, x0, log_sigma, noise), weighted.mean(), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        denoising_loss(network, x0, log_sigma, noise), weighted.mean(), rtol=1e-4, atol=1e-5
+    )
 
 
 def test_noise_levels_are_stratified():
@@ -139,3 +145,43 @@ def test_plans_follow_table_preset_and_user():
         plan_training(10_000, 5, preset="huge")
     with pytest.raises(LatentFlowError, match="steps must be positive"):
         plan_training(10_000, 5, steps=0)
+
+
+def _mixed(n, bend, seed):
+    """Laplace and uniform sources, rotated; with ``bend`` the second also depends on the square of the first."""
+    rng = np.random.default_rng(seed)
+    s = np.column_stack([rng.laplace(0, 0.5**0.5, n), rng.uniform(-(3**0.5), 3**0.5, n)])
+    if bend:
+        s[:, 1] = s[:, 0] ** 2 - 1 + 0.3 * s[:, 1]
+    return torch.tensor(s @ _ROTATION.numpy().T, dtype=torch.float32)
+
+
+_ROTATION = torch.tensor([[0.8, -0.6], [0.6, 0.8]])
+
+
+@pytest.mark.parametrize(("bend", "structure"), [(False, "separable and residual"), (True, "residual")])
+def test_separable_part_is_kept_where_sources_are_independent(bend, structure):
+    plan = dataclasses.replace(plan_training(4000, 2, width=32, depth=2, steps=2400), sigma_max=10.0)
+    rows, validation = _mixed(4000, bend, 0), _mixed(2000, bend, 1)
+    plan = dataclasses.replace(plan, steps=1800)
+    _, record = _train(rows, validation, plan, axes=_ROTATION)
+    assert record.structure == structure
+
+
+def test_separable_network_has_a_diagonal_jacobian_along_its_axes():
+    network = SeparableNetwork(_ROTATION, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        network.readout.normal_(generator=torch.Generator().manual_seed(1))
+    y, log_sigma = _rows(1)[0], torch.tensor([-0.5])
+    jacobian = torch.autograd.functional.jacobian(lambda v: network(v[None], log_sigma)[0], y)
+    along = _ROTATION.T @ jacobian @ _ROTATION
+    assert abs(along[0, 1]) + abs(along[1, 0]) < 1e-5 < abs(along[0, 0])
+
+
+def test_settings_rebuild_the_network():
+    generator = torch.Generator().manual_seed(0)
+    whole = NetworkSum([SeparableNetwork(_ROTATION, generator), ResidualMLP(2, 8, 2, generator)])
+    again = build_network(whole.settings)
+    again.load_state_dict(whole.state_dict())
+    y, log_sigma = _rows(5), torch.linspace(-2, 1, 5)
+    torch.testing.assert_close(again(y, log_sigma), whole(y, log_sigma))
