@@ -27,7 +27,8 @@ def model_lines(model: FittedFlow) -> list[str]:
         ),
         field(
             "network",
-            f"{plan['depth']} blocks of {plan['width']}; preset {record['preset']}, seed {record['seed']}",
+            f"{plan['depth']} blocks of {plan['width']} ({record['network']['structure']}); "
+            f"preset {record['preset']}, seed {record['seed']}",
         ),
         field(
             "training",

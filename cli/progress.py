@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import isnan
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -56,8 +57,8 @@ class FitProgress(_Bar):
 
     def __call__(self, event: FitEvent) -> None:
         numbers = (
-            f"step {event.step}/{event.steps} · loss {event.train_loss:.4f} · "
-            f"validation {event.validation_loss:.4f} · {event.rows_per_s:,.0f} rows/s · "
+            f"step {event.step}/{event.steps} · loss {_loss(event.train_loss)} · "
+            f"validation {_loss(event.validation_loss)} · {event.rows_per_s:,.0f} rows/s · "
             f"{_clock(event.seconds_left)} left"
         )
         if self._task is None:
@@ -75,6 +76,10 @@ class RowProgress(_Bar):
 
     def reached(self, row: int) -> None:
         self._progress.update(self._task, completed=row)
+
+
+def _loss(value: float) -> str:
+    return "…" if isnan(value) else f"{value:.4f}"
 
 
 def _clock(seconds: float) -> str:

@@ -16,7 +16,7 @@ from torch import Generator, Tensor
 
 from latentflow import __version__
 from latentflow.data.preprocess import Preprocessor
-from latentflow.data.splits import GAP, HELD_OUT, TRAIN, VALIDATION, make_split
+from latentflow.data.splits import GAP, HELD_OUT, TRAIN, VALIDATION, Split, make_split
 from latentflow.data.tables import Table
 from latentflow.errors import DataError
 from latentflow.flow.grids import log_uniform_grid
@@ -29,7 +29,7 @@ from latentflow.score.training import Progress, train_denoiser
 #: Steps of the frozen encoding grid.
 GRID_STEPS = 48
 #: Noise levels at which the flow may start, and rows that choose among them.
-STARTS = (0.01, 0.03, 0.1, 0.2)
+STARTS = (0.004, 0.01, 0.03, 0.1, 0.2)
 START_ROWS = 400
 START_STEPS = 24
 #: Beyond as many coordinates the separable network is not tried.
@@ -95,7 +95,7 @@ def fit_flow(
     preset: str = "default",
     components: int | None = None,
     tails: str = "auto",
-    split: str = "auto",
+    split: str | Split = "auto",
     held_out: float = 0.2,
     width: int | None = None,
     depth: int | None = None,
@@ -119,8 +119,10 @@ def fit_flow(
         Sizes, see :func:`latentflow.score.sizing.plan_training`.
     components : int, optional
         Leading whitened directions that the flow lives on.
-    tails, split : str
-        See :class:`latentflow.data.preprocess.Preprocessor` and :func:`latentflow.data.splits.make_split`.
+    tails : str
+        See :class:`latentflow.data.preprocess.Preprocessor`.
+    split : str or Split
+        See :func:`latentflow.data.splits.make_split`; or the roles themselves, for a benchmark with a split of its own.
     held_out : float
         Share of the rows that the fit never sees.
     device : str
@@ -139,7 +141,11 @@ def fit_flow(
     """
     started = time.monotonic()
     target = choose_device(device)
-    parts = make_split(X, mode=split, held_out=held_out, rng=np.random.default_rng(seed))
+    parts = (
+        split
+        if isinstance(split, Split)
+        else make_split(X, mode=split, held_out=held_out, rng=np.random.default_rng(seed))
+    )
     train, validation = parts.rows(TRAIN), parts.rows(VALIDATION)
     preprocessor = Preprocessor.fit(
         X, columns, train=train, tails=tails, components=components, seed=seed, dtype=dtype
@@ -183,7 +189,7 @@ def fit_flow(
             "preset": preset,
             "components": components,
             "tails": tails,
-            "split": split,
+            "split": parts.mode if isinstance(split, Split) else split,
             "held_out": held_out,
             "width": width,
             "depth": depth,

@@ -16,7 +16,6 @@ from latentflow.analysis.verdict import Evidence
 FEW_ROWS = 50
 TIED = 0.01
 REPEATED = 0.01
-FAR = 0.01
 OVERFIT_PER_COLUMN = 0.05  # nats
 NAMED_AT_MOST = 6
 
@@ -104,7 +103,7 @@ def about_fit(evidence: Evidence, latents: np.ndarray, far: int) -> list[str]:
             f"{100 * repeated:.1f} % of the evaluated rows are repeats of others: they count as rows of "
             "their own, and intervals are too narrow by that much."
         )
-    if far > FAR * rows.n_eval:
+    if far > 0:
         found.append(
             f"{far} of {rows.n_eval} evaluated rows lie far outside the training data, where the map is a "
             "guess."

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.decomposition import FastICA
 from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_limits
 
 from latentflow.analysis.entropy import entropy
 from latentflow.errors import DataError
@@ -167,7 +168,9 @@ def _run(
     )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        ica.fit(white)
+        # The matrices are small: more threads than one only wait for each other.
+        with threadpool_limits(1, user_api="blas"):
+            ica.fit(white)
     converged = not any(issubclass(entry.category, ConvergenceWarning) for entry in caught)
     return _orthogonal(ica.components_.astype(np.float64)), int(ica.n_iter_), converged
 

@@ -16,7 +16,7 @@ from scipy.stats import chi2
 from latentflow.analysis.hermite import DEGREES, empirical_p_values, pair_sums
 
 PAIRS_SHIFTED = 40
-DRAWS_AT_MOST = 200_000
+DRAWS_AT_MOST = 40_000
 GUARD = 0.05  # share of the shifts, to either side of none, that may still carry a dependence of the columns
 
 
@@ -64,12 +64,12 @@ def shift_p_values(functions: np.ndarray, squares: np.ndarray, variances: np.nda
     first, second = np.triu_indices(d, 1)
     rng = np.random.default_rng([17, n, d])
     chosen = rng.permutation(len(first))[:PAIRS_SHIFTED]
+    stride = -(-len(chosen) * n // DRAWS_AT_MOST)
     null = [
-        surprise(shifted_statistic(functions, i, j), *(power[i, j] for power in powers))
+        surprise(shifted_statistic(functions, i, j)[::stride], *(power[i, j] for power in powers))
         for i, j in zip(first[chosen], second[chosen], strict=True)
     ]
-    draws = np.concatenate(null)
-    draws = np.sort(draws[:: -(-len(draws) // DRAWS_AT_MOST)])
+    draws = np.sort(np.concatenate(null))
     return empirical_p_values(surprise(pair_sums(squares), *powers), draws)
 
 

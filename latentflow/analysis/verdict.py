@@ -171,10 +171,10 @@ def likely_causes(evidence: Evidence) -> list[str]:
             "best, more --steps, or a larger --time-budget."
         )
     if rows.dependent:
+        split = ", and fit with --split blocked" if rows.mode == "random" else ""
         found.append(
             f"Possible cause: neighbouring rows are alike (lag-1 autocorrelation {rows.lag1:.2f}), so "
-            f"{rows.n_eval} rows say as much as about {rows.effective_n:.0f}. Try a longer recording, and "
-            "fit with --split blocked."
+            f"{rows.n_eval} rows say as much as about {rows.effective_n:.0f}. Try a longer recording{split}."
         )
     if evidence.tied_columns >= MANY_TIES:
         found.append(

@@ -38,8 +38,8 @@ class TrainingPlan:
     batch_size: int
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
-    sigma_min: float = 0.01
-    sigma_max: float = 20.0
+    sigma_min: float = 0.004
+    sigma_max: float = 15.0
     time_budget: float | None = None
 
     def to_dict(self) -> dict[str, Any]:

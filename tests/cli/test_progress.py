@@ -1,6 +1,8 @@
 """Progress: drawn for eyes on standard error, and for nothing else."""
 
+from dataclasses import replace
 from io import StringIO
+from math import nan
 
 import pytest
 from rich.console import Console
@@ -28,6 +30,13 @@ def test_a_fit_shows_losses_speed_and_the_time_left(screen):
     text = drawn(screen)
     for part in ("40/400", "0.9123", "validation 0.9568", "12,345 rows/s", "1:23 left"):
         assert part in text
+
+
+def test_before_the_first_validation_there_is_no_loss_to_show(screen):
+    with FitProgress(quiet=False, console=screen) as progress:
+        progress(replace(EVENT, validation_loss=nan))
+    assert "validation … " in drawn(screen)
+    assert "nan" not in drawn(screen)
 
 
 def test_rows_are_counted(screen):
