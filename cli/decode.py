@@ -16,7 +16,7 @@ from latentflow.errors import DataError
 from latentflow.model import FittedFlow
 
 from . import options
-from .naming import beside, find_model, refuse_overwriting
+from .naming import beside, check_output, find_model
 from .output import count, provenance, tell, warn
 from .progress import RowProgress
 
@@ -52,7 +52,7 @@ def command(
     table = _open_latents(latents, key, model)
     carried = _open_carried(latents, table, model)
     output = output or beside(latents, OUTPUT_SUFFIX)
-    refuse_overwriting(output, latents, model_path)
+    check_output(output, latents, model_path)
 
     dtype, shape = np.dtype(model.record.get("dtype") or "float64"), model.record.get("sample_shape")
     attributes = provenance(model=model_path.name, model_hash=model.hash, source=latents.name)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -14,7 +16,7 @@ from latentflow.errors import DataError
 from latentflow.model import FittedFlow
 
 from . import options
-from .naming import beside, find_key, find_model, refuse_overwriting
+from .naming import beside, check_output, find_key, find_model
 from .output import count, provenance, tell
 from .progress import RowProgress
 from .rows import complete_rows
@@ -75,7 +77,7 @@ def command(
     if len(table.columns) != len(model.columns):
         raise DataError(f"--columns names {len(table.columns)} columns, the model has {len(model.columns)}")
     output = output or beside(data, OUTPUT_SUFFIX)
-    refuse_overwriting(output, data, model_path)
+    check_output(output, data, model_path)
     taken = sorted(set(carry or ()) & {*OURS, *model.latent_names})
     if taken:
         raise DataError(f"{data}: cannot carry '{taken[0]}': that name is taken in a latents file")
@@ -91,27 +93,32 @@ def command(
     with RowProgress("encode", table.n_rows, quiet=quiet or as_json) as progress, writer:
         done = _encode_into(writer, model, table, carry or (), missing, log_prob, progress)
 
-    dropped = table.n_rows - done.rows
+    mean_log_prob = done.log_prob / done.rows if log_prob else None
     result = {
         "command": "encode",
         "output": str(output),
         "model": str(model_path),
         "model_hash": model.hash,
         "rows": done.rows,
-        "dropped_rows": dropped,
+        "dropped_rows": table.n_rows - done.rows,
         "latents": len(model.latent_names),
         "carried_directions": model.preprocessor.n_kept - model.preprocessor.n_flow,
         "far_rows": done.far,
-        "mean_log_prob": done.log_prob / done.rows if log_prob else None,
+        "mean_log_prob": mean_log_prob,
     }
-    lines = [f"{output}: {count(done.rows, 'row')}, {count(len(model.latent_names), 'latent')}"]
+    tell(_lines(result, data), result, as_json=as_json, quiet=quiet)
+
+
+def _lines(result: Mapping[str, Any], data: Path) -> list[str]:
+    rows, dropped, far = result["rows"], result["dropped_rows"], result["far_rows"]
+    lines = [f"{result['output']}: {count(rows, 'row')}, {count(result['latents'], 'latent')}"]
     if dropped:
         lines.append(f"left out: {count(dropped, 'row')} with missing values; `row` says which are there")
-    flagged = ", flagged in `far`" if done.far else ""
-    lines.append(f"far outside the training data: {count(done.far, 'row')}{flagged}")
-    if log_prob:
-        lines.append(f"mean log p: {done.log_prob / done.rows:.4f} nats, in the units of {data.name}")
-    tell(lines, result, as_json=as_json, quiet=quiet)
+    flagged = ", flagged in `far`" if far else ""
+    lines.append(f"far outside the training data: {count(far, 'row')}{flagged}")
+    if result["mean_log_prob"] is not None:
+        lines.append(f"mean log p: {result['mean_log_prob']:.4f} nats, in the units of {data.name}")
+    return lines
 
 
 def _encode_into(

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from latentflow.data.tables import open_table
 from latentflow.fitting import fit_table
+from latentflow.model import FittedFlow
 
 from . import options
 from .description import model_lines
-from .naming import MODEL_SUFFIX, beside, next_command, refuse_overwriting
+from .naming import MODEL_SUFFIX, beside, check_output, next_command
 from .output import field, tell, warn
 from .progress import FitProgress
 
@@ -103,7 +105,7 @@ def command(
     """
     output = output or beside(data, MODEL_SUFFIX)
     table = open_table(data, key=key, columns=columns, drop_columns=drop_columns)
-    refuse_overwriting(output, data)
+    check_output(output, data)
     with FitProgress(quiet=quiet or as_json) as progress:
         model = fit_table(
             table,
@@ -124,7 +126,11 @@ def command(
         )
     model.save(output)
     warn(model.record["warnings"])
-    result = {
+    tell(_lines(model, data, output), _result(model, output), as_json=as_json, quiet=quiet)
+
+
+def _result(model: FittedFlow, output: Path) -> dict[str, Any]:
+    return {
         "command": "fit",
         "output": str(output),
         "model_hash": model.hash,
@@ -132,10 +138,12 @@ def command(
         "latents": list(model.latent_names),
         "record": {name: value for name, value in model.record.items() if name != "history"},
     }
-    lines = [
+
+
+def _lines(model: FittedFlow, data: Path, output: Path) -> list[str]:
+    return [
         str(output),
         *model_lines(model),
         field("next", next_command("encode", data, output)),
         field("", next_command("independence-report", data, output)),
     ]
-    tell(lines, result, as_json=as_json, quiet=quiet)

@@ -14,7 +14,7 @@ from latentflow.report.page import write_report
 from latentflow.report.summary import summary_lines
 
 from . import options
-from .naming import beside, find_key, find_model, refuse_overwriting
+from .naming import beside, check_output, find_key, find_model
 from .output import tell
 from .progress import busy
 
@@ -79,7 +79,7 @@ def command(
     if json_output == output:
         raise DataError(f"{output}: the page and its JSON need names of their own; see --json-output")
     for path in (output, json_output):
-        refuse_overwriting(path, data, model_path)
+        check_output(path, data, model_path)
     with busy("measuring independence", quiet=quiet or as_json):
         result = independence_report(
             model, table, rows=rows.replace("-", "_"), missing=missing, n_boot=n_boot, seed=seed

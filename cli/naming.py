@@ -55,11 +55,18 @@ def find_key(given: str | None, data: Path, record: Mapping[str, Any]) -> str | 
     return given
 
 
-def refuse_overwriting(output: Path, *inputs: Path) -> None:
-    """Raise a DataError when `output` is one of the files that the command reads."""
-    for path in inputs:
-        if output.exists() and output.samefile(path):
-            raise DataError(f"{output}: is read by this very command; name another file with --output")
+def check_output(output: Path, *inputs: Path) -> None:
+    """Say before the work, not after it, that `output` cannot be written.
+
+    Raises
+    ------
+    DataError
+        If its folder does not exist, or it is one of the files that the command reads.
+    """
+    if not output.parent.is_dir():
+        raise DataError(f"{output}: the folder {output.parent} does not exist")
+    if output.exists() and any(output.samefile(path) for path in inputs):
+        raise DataError(f"{output}: is read by this very command; name another file with --output")
 
 
 def next_command(command: str, data: Path, model: Path) -> str:

@@ -28,9 +28,10 @@ from latentflow.score.training import Progress, train_denoiser
 
 #: Steps of the frozen encoding grid.
 GRID_STEPS = 48
-#: Noise levels at which the flow may start, and rows that choose among them.
+#: Noise levels at which the flow may start; rows, numbers (rows × columns) and grid steps that choose among them.
 STARTS = (0.004, 0.01, 0.03, 0.1, 0.2)
 START_ROWS = 400
+START_NUMBERS = 4_000
 START_STEPS = 24
 #: Beyond as many coordinates the separable network is not tried.
 AXES_DIMENSION = 64
@@ -269,7 +270,8 @@ def choose_start(denoiser: Denoiser, validation: Tensor, plan: TrainingPlan) -> 
     -------
     float
     """
-    rows = validation[:START_ROWS]
+    # each row costs a trace of as many products as there are columns
+    rows = validation[: min(START_ROWS, max(64, START_NUMBERS // validation.shape[1]))]
     levels = [level for level in STARTS if level >= plan.sigma_min]
     if len(rows) == 0:
         return plan.sigma_min

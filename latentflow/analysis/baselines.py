@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.decomposition import FastICA
 from sklearn.exceptions import ConvergenceWarning
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from latentflow.analysis.entropy import entropy
 from latentflow.errors import DataError
@@ -80,8 +80,8 @@ class _Attempt:
 
 _ATTEMPTS = (
     _Attempt("200 iterations", 200),
-    _Attempt("400 more iterations", 400, go_on=True),
-    _Attempt("another start with 400 iterations", 400, seed_shift=1),
+    _Attempt("300 more iterations", 300, go_on=True),
+    _Attempt("another start with 300 iterations", 300, seed_shift=1),
     _Attempt("100 more with a ten times larger tolerance", 100, tolerance=10 * TOLERANCE, go_on=True),
 )
 

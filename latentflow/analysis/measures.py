@@ -87,7 +87,7 @@ class PairwiseDependence(Result):
         Effect size max(0, ½(Σρ² − null mean)): mutual information in nats to leading order (reads high where
         dependence is strong). Symmetric, diagonal zero.
     statistic : ndarray (d, d)
-        n Σ_kl ρ_kl² over the 16 Hermite cross-moments k, l ≤ 4. Symmetric, diagonal zero.
+        (n − 1) Σ_kl ρ_kl² over the 16 Hermite cross-moments k, l ≤ 4. Symmetric, diagonal zero.
     p_value : ndarray (d, d)
         Of no dependence, per pair, not adjusted. Symmetric, diagonal one.
     max_nats : float; max_pair : tuple of int

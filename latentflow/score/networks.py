@@ -1,8 +1,9 @@
 """The networks behind the score: a residual perceptron, a separable part along given axes, and their sum.
 
-All map (y, log σ), y of shape (n, d) and log σ of shape (n,) or (1,), to F of shape (n, d), the angular velocity that
-:class:`~latentflow.score.denoisers.NetworkDenoiser` preconditions. A scalar σ is embedded once and broadcast over the
-rows.
+All map (y, log σ) to F of shape (n, d), the angular velocity that
+:class:`~latentflow.score.denoisers.NetworkDenoiser` preconditions. y has shape (n, d) and log σ shape (g,), where g
+divides n: the rows come in g equal groups of neighbours, one noise level each. So g = 1 is one level for all rows and
+g = n one for each; what depends on σ alone is computed once a group.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class NoiseEmbedding(nn.Module):
         self.layer = _linear(EMBEDDING, EMBEDDING)
 
     def forward(self, log_sigma: Tensor) -> Tensor:
-        """Embedding of shape (n, EMBEDDING) for log σ of shape (n,)."""
+        """Embedding of shape (g, EMBEDDING) for log σ of shape (g,)."""
         column = log_sigma[:, None]
         phases = torch.cat([column / 4 * self.frequencies, column.exp().atan() * self.frequencies], dim=1)
         return functional.silu(self.layer(torch.cat([phases.sin(), phases.cos()], dim=1)))
@@ -75,8 +76,8 @@ class ResidualBlock(nn.Module):
         self.modulation = _linear(EMBEDDING, 2 * width)
 
     def forward(self, h: Tensor, embedding: Tensor) -> Tensor:
-        """Next hidden state, shape (n, width)."""
-        scale, shift = self.modulation(embedding).chunk(2, -1)
+        """Next hidden state, shape (g, n/g, width)."""
+        scale, shift = self.modulation(embedding)[:, None].chunk(2, -1)
         return h + self.outer(functional.silu(torch.addcmul(shift, self.inner(h), 1 + scale)))
 
 
@@ -108,10 +109,10 @@ class ResidualMLP(nn.Module):
     def forward(self, y: Tensor, log_sigma: Tensor) -> Tensor:
         """F of shape (n, d)."""
         embedding = self.embed(log_sigma)
-        h = self.inlet(y)
+        h = self.inlet(y.reshape(len(log_sigma), -1, y.shape[-1]))
         for block in self.blocks:
             h = block(h, embedding)
-        return self.outlet(h)
+        return self.outlet(h).reshape(y.shape)
 
 
 class SeparableNetwork(nn.Module):
@@ -152,12 +153,14 @@ class SeparableNetwork(nn.Module):
     def forward(self, y: Tensor, log_sigma: Tensor) -> Tensor:
         """F of shape (n, d)."""
         embedding = self.embed(log_sigma)
-        film = self.modulation(embedding).reshape(len(embedding), 4, *self.slopes.shape)
-        h = (y @ self.axes)[:, :, None] * self.slopes + self.offsets
-        h = functional.silu(torch.addcmul(film[:, 1], h, 1 + film[:, 0]))
-        h = torch.einsum("ndh,dhk->ndk", h, self.mixing) + self.mixing_offsets
-        h = functional.silu(torch.addcmul(film[:, 3], h, 1 + film[:, 2]))
-        return ((h * self.readout).sum(-1) + self.bias(embedding)) @ self.axes.T
+        film = self.modulation(embedding).reshape(len(embedding), 1, 4, *self.slopes.shape)
+        s = (y @ self.axes).reshape(len(log_sigma), -1, y.shape[-1], 1)
+        h = torch.addcmul(self.offsets, s, self.slopes)
+        h = functional.silu(torch.addcmul(film[:, :, 1], h, 1 + film[:, :, 0]))
+        h = torch.einsum("grdh,dhk->grdk", h, self.mixing) + self.mixing_offsets
+        h = functional.silu(torch.addcmul(film[:, :, 3], h, 1 + film[:, :, 2]))
+        along = (h * self.readout).sum(-1) + self.bias(embedding)[:, None]
+        return along.reshape(y.shape) @ self.axes.T
 
 
 class NetworkSum(nn.Module):

@@ -22,8 +22,12 @@ from latentflow.score.sizing import TrainingPlan
 #: A fresh draw of all whitened training rows, shape (n, d): dequantised columns differ from draw to draw.
 DrawRows = Callable[[], Tensor]
 
-#: Validations without improvement that end a training (of 50 over its whole length).
-PATIENCE = 15
+#: A training ends after this many validations in a row (of 50 over its whole length) whose loss is above the best by
+#: this share: over-fitting. A mere plateau does not end it, for the loss falls again as the learning rate decays.
+PATIENCE = 8
+WORSE = 0.005
+#: Noise levels in a batch, where they divide it: a stratum of log σ each, shared by a group of rows.
+LEVELS = 64
 #: Noise draws per validation row, and most (row, draw) pairs in one validation.
 VALIDATION_DRAWS = 8
 VALIDATION_PAIRS = 16_384
@@ -137,12 +141,12 @@ def train_denoiser(
             loss = validate(trainer.average)
             for name, value in zip(curve, (step, trainer.loss(), loss), strict=True):
                 curve[name].append(value)
-            waited += 1
+            waited = waited + 1 if loss > best_loss * (1 + WORSE) else 0
             if math.isnan(loss) or loss < best_loss:
-                best_loss, best_step, waited = loss, step, 0
+                best_loss, best_step = loss, step
                 best_state = {k: v.clone() for k, v in trainer.average.state_dict().items()}
             if waited >= PATIENCE:
-                stopped = "validation loss no longer falls"
+                stopped = "validation loss rose"
                 break
         if progress is not None and clock.report_due():
             latest = curve["validation_loss"][-1] if curve["step"] else math.nan
@@ -186,7 +190,8 @@ class _Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = self.plan.learning_rate * warm_up * 0.5 * (1 + math.cos(math.pi * share))
         noise = torch.randn(x0.shape, generator=self.generator, device=x0.device)
-        log_sigma = stratified_log_sigma(len(x0), self.plan, self.generator, x0.device)
+        levels = math.gcd(len(x0), LEVELS)
+        log_sigma = stratified_log_sigma(levels, self.plan, self.generator, x0.device)
         loss = denoising_loss(self.network, x0, log_sigma, noise)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -213,9 +218,10 @@ def denoising_loss(network: nn.Module, x0: Tensor, log_sigma: Tensor, noise: Ten
         F(y, log σ).
     x0, noise : Tensor, shape (n, d)
         Whitened rows and standard normal draws.
-    log_sigma : Tensor, shape (n,)
+    log_sigma : Tensor, shape (g,)
+        Of g equal groups of neighbouring rows.
     """
-    theta = log_sigma.exp().atan()[:, None]
+    theta = log_sigma.exp().atan().repeat_interleave(len(x0) // len(log_sigma))[:, None]
     cos, sin = theta.cos(), theta.sin()
     return (network(cos * x0 + sin * noise, log_sigma) - (sin * x0 - cos * noise)).square().mean()
 

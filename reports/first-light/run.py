@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from sets import CASES, SUITE, Case
 from spline_flow import spline_flow
-from tabulate import figure, tables
+from summary import figure, tables
 
 from latentflow import __version__, independence_report
 from latentflow.fitting import fit_table

@@ -66,7 +66,7 @@ def test_nonconvergence_is_told_and_quiet() -> None:
         found = fit_fastica(X, seed=0)
     assert not found.converged
     assert found.note.startswith(
-        "Did not converge: 200 iterations, then 400 more iterations, then another start"
+        "Did not converge: 200 iterations, then 300 more iterations, then another start"
     )
     z, log_det = found.transform(X)
     np.testing.assert_allclose(np.cov(z.T, bias=True), np.eye(12), atol=1e-6)
