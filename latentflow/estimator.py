@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from pathlib import Path as FilePath
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ Floats = NDArray[np.float64]
 Path = str | os.PathLike[str]
 
 
-class LatentFlow(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class LatentFlow(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Bijective Gaussian latents of a table, by the probability-flow ODE of a score model fitted to it.
 
     Parameters
@@ -129,7 +130,7 @@ class LatentFlow(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
             If the table or a parameter cannot be used.
         """
         if isinstance(X, str | os.PathLike):
-            table = open_table(X)
+            table = open_table(FilePath(X))
             self.n_features_in_ = len(table.columns)
             self.feature_names_in_ = np.array(table.columns, dtype=object)
         else:
@@ -231,7 +232,7 @@ class LatentFlow(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
     def _rows(self, X: ArrayLike | Path) -> Floats:
         check_is_fitted(self)
         if isinstance(X, str | os.PathLike):
-            return open_table(X, columns=self.model_.columns).read()
+            return open_table(FilePath(X), columns=self.model_.columns).read()
         return self._check(X, reset=False)
 
     def _check(self, X: ArrayLike, *, reset: bool) -> Floats:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +25,7 @@ from latentflow.errors import DataError
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _CHUNK_BYTES = 2**20
 _POUR_ROWS = 16384
+_SPARE_BYTES = 2**18
 WRITABLE_SUFFIXES = (*HDF5_SUFFIXES, *_DELIMITERS, ".parquet", ".npy")
 
 
@@ -148,6 +150,9 @@ class TableWriter:
         self._append(name, _storable(np.asarray(chunk)))
 
     def _append(self, name: str, values: NDArray[Any]) -> None:
+        # HDF5 does not survive a full disk (closing the file ends the process), so it must not come to that.
+        if shutil.disk_usage(self.path.parent).free < 2 * values.nbytes + _SPARE_BYTES:
+            raise DataError(f"{self.path} cannot be written: no space left on the device")
         try:
             if name not in self._file:
                 dtype = h5py.string_dtype() if values.dtype == object else values.dtype
@@ -164,6 +169,7 @@ class TableWriter:
             start = len(dataset)
             dataset.resize(start + len(values), axis=0)
             dataset[start:] = values
+            self._file.flush()
         except (OSError, ValueError, TypeError, RuntimeError) as error:
             raise DataError(
                 f"{self.path}: '{name}' cannot be written: {str(error).splitlines()[0]}"

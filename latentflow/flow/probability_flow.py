@@ -52,7 +52,7 @@ class ProbabilityFlow:
     """
 
     denoiser: Denoiser
-    sigmas: Sequence[float]
+    sigmas: Sequence[float] | np.ndarray
     solver: str = "ab4"
 
     @property
@@ -190,11 +190,11 @@ class ProbabilityFlow:
             y = state[:, :d]
 
             def along(probe: Tensor) -> tuple[Tensor, Tensor]:
-                value, tangent = jvp(lambda q: self._drift(u, q), (y,), (probe.expand_as(y),))
-                return value, tangent @ probe
+                found = jvp(lambda q: self._drift(u, q), (y,), (probe.expand_as(y),))
+                return found[0], found[1] @ probe
 
-            value, traces = vmap(along, out_dims=(None, 0))(probes)
-            return torch.cat([value, traces.sum(0)[:, None]], dim=1)
+            values, traces = vmap(along)(probes)
+            return torch.cat([values[0], traces.sum(0)[:, None]], dim=1)
 
         y = x / math.sqrt(1 + float(self.sigmas[0]) ** 2)
         start = torch.cat([y, y.new_zeros(len(y), 1)], dim=1)

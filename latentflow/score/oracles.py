@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -99,7 +100,12 @@ class IndependentOracle(Denoiser):
     def __init__(self, rotation: Tensor, sources: Sequence[MixtureOracle]):
         super().__init__()
         self.register_buffer("rotation", rotation)
-        self.sources = torch.nn.ModuleList(sources)
+        self.laws = torch.nn.ModuleList(sources)
+
+    @property
+    def sources(self) -> list[MixtureOracle]:
+        """The law of each source, in the order of the columns of the rotation."""
+        return cast(list[MixtureOracle], list(self.laws))
 
     def forward(self, x: Tensor, sigma: Tensor | float) -> Tensor:
         """R · (the sources' denoisers at Rᵀx), shape (n, d)."""
