@@ -12,9 +12,6 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --constraint constraints.txt
 
-# Threads that wait by spinning steal from those that work, where cores are shared; the suite's work is small anyway.
-export OMP_WAIT_POLICY ?= passive
-
 .PHONY: help venv dev demo test wheel-test lint types format clean
 
 help:  ## list the targets

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -171,15 +172,16 @@ def fit_flow(
     dither = np.random.default_rng([seed, 1])
     dequantised = any(t.lattice != "none" for t in preprocessor.treatments)
     validation_rows = whitened(X[validation])
-    denoiser, training = train_denoiser(
-        (lambda: whitened(rows, dither)) if dequantised else (lambda: fixed),
-        validation_rows,
-        plan,
-        generator=Generator(target).manual_seed(seed),
-        axes=independent_axes(fixed, seed),
-        redraw=dequantised,
-        progress=progress,
-    )
+    with one_thread():
+        denoiser, training = train_denoiser(
+            (lambda: whitened(rows, dither)) if dequantised else (lambda: fixed),
+            validation_rows,
+            plan,
+            generator=Generator(target).manual_seed(seed),
+            axes=independent_axes(fixed, seed),
+            redraw=dequantised,
+            progress=progress,
+        )
     sigma_min = choose_start(denoiser, validation_rows, plan)
     notices = [*preprocessor.warnings, *_few_rows(len(train), k)]
     record = {
@@ -225,6 +227,21 @@ def fit_flow(
         reach=float(fixed.norm(dim=1).max()),
         device=target,
     )
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch on one CPU thread: the matrices of a training step are small.
+
+    A second thread makes a step a fifth faster on idle cores and many times slower on shared ones, where threads
+    spin while they wait for each other. One thread also gives the same bits whatever the number of cores.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def independent_axes(rows: Tensor, seed: int) -> Tensor | None:

@@ -123,18 +123,17 @@ class SeparableNetwork(nn.Module):
     Parameters
     ----------
     axes : Tensor, shape (d, d)
-        R, orthogonal; kept fixed.
+        R, orthogonal, to start from. It is learned with the rest: where sources have sharp edges, the likelihood
+        knows the axes better than FastICA's contrast does.
     generator : torch.Generator, optional
         Source of the initial weights.
     """
-
-    axes: Tensor
 
     def __init__(self, axes: Tensor, generator: Generator | None = None):
         super().__init__()
         d = len(axes)
         self.settings = {"kind": "separable", "dimension": d}
-        self.register_buffer("axes", axes)
+        self.axes = nn.Parameter(axes.clone())
         self.embed = NoiseEmbedding()
         self.slopes, self.offsets = (nn.Parameter(torch.zeros(d, UNITS)) for _ in range(2))
         self.mixing = nn.Parameter(torch.zeros(d, UNITS, UNITS))
@@ -143,9 +142,14 @@ class SeparableNetwork(nn.Module):
         self.bias = _linear(EMBEDDING, d)
         if generator is not None:
             with torch.no_grad():
-                self.slopes.normal_(generator=generator)
-                self.offsets.normal_(generator=generator)
+                # bends all over the range of a coordinate, from gentle to steep
+                kinks = 1.2 * torch.randn(d, UNITS, generator=generator)
+                signs = torch.randint(2, (d, UNITS), generator=generator) * 2 - 1
+                slopes = torch.logspace(0, 1, UNITS)
+                self.slopes.copy_(slopes * signs)
+                self.offsets.copy_(-self.slopes * kinks)
                 self.mixing.normal_(0, UNITS**-0.5, generator=generator)
+                self.mixing.div_(slopes[:, None])
             _initialise(self.embed.layer, generator)
             _initialise(self.modulation, generator, zero=True)
             _initialise(self.bias, generator, zero=True)

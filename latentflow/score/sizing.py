@@ -37,7 +37,7 @@ class TrainingPlan:
     steps: int
     batch_size: int
     learning_rate: float = 1e-3
-    weight_decay: float = 0.01
+    weight_decay: float = 0.001
     sigma_min: float = 0.004
     sigma_max: float = 15.0
     time_budget: float | None = None
@@ -99,7 +99,7 @@ def plan_training(
     base_width = 64 if small else 128 if n_rows < 50_000 else 192
     if dimension > 32 and not small:
         base_width = base_width * 2
-    base_steps = 1500 if small else 8000
+    base_steps = 1500 if small else 7500
     chosen = {
         "width": int(base_width * width_factor),
         "depth": 2 if small else 5,

@@ -85,8 +85,8 @@ def train_denoiser(
     """Train a preconditioned network on whitened rows.
 
     Where axes are given, a network that is separable along them (the form of the exact score of a linear mixture) and
-    a residual perceptron are first trained for a few steps each. If the separable one describes the validation rows
-    better, training goes on with the sum of the two, else with the perceptron alone.
+    a residual perceptron are first trained for a few steps each. If the perceptron describes the validation rows
+    better, training goes on with it alone; else with the separable one for half of the time, then with their sum.
 
     Parameters
     ----------
@@ -129,8 +129,16 @@ def train_denoiser(
             separable.step(batch, 0.0)
             trainer.step(batch, 0.0)
         if validate(separable.average) < validate(trainer.average):
+            # its steps are cheap: two of them count as one, until the residual joins at half-time
+            half = plan.steps // 2
+            while separable.steps < 2 * half and clock.share(separable.steps // 2) < 0.5:
+                separable.step(next(batches), 0.0)
+                if progress is not None and clock.report_due():
+                    step = separable.steps // 2
+                    progress(Progress(step, plan.steps, separable.loss(), math.nan, *clock.rates(step)))
             fresh = ResidualMLP(rows.shape[1], plan.width, plan.depth, weights).to(device)
-            trainer = _Trainer(NetworkSum([separable.network, fresh]), plan, generator, trainer.steps)
+            trainer = _Trainer(NetworkSum([separable.network, fresh]), plan, generator, half)
+            trainer.average.parts[0].load_state_dict(separable.average.state_dict())
             structure = "separable and residual"
     curve: dict[str, list[float]] = {"step": [], "train_loss": [], "validation_loss": []}
     best_loss, best_step, best_state, waited, stopped = math.inf, 0, None, 0, "all steps done"
