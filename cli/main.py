@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import shlex
 import sys
 import warnings
@@ -139,9 +138,6 @@ def latentflow() -> None:
 
 def main() -> NoReturn:
     """Run the command line and exit: 0 done, 2 a failure named in one line, 130 interrupted."""
-    # A thread of OpenMP that waits for the others by spinning takes the core that these need, where cores are shared:
-    # training then was up to twenty times slower. This is read when torch is imported, which has not happened yet.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     latentflow(prog_name="latentflow")
     sys.exit(0)
 

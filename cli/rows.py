@@ -8,9 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentflow.data.tables import Table
-from latentflow.errors import DataError
-
-from .output import count
 
 Blocks = Iterator[tuple[NDArray[np.intp], NDArray[np.float64]]]
 
@@ -29,15 +26,6 @@ def complete_rows(table: Table, missing: str) -> Blocks:
     start = 0
     for block in table.chunks():
         if not np.isfinite(block).all():
-            raise refusal(table)
+            table.refuse_missing()
         yield np.arange(start, start + len(block)), block
         start += len(block)
-
-
-def refusal(table: Table) -> DataError:
-    """The error for a table with missing values, which counts them in each column."""
-    counts = table.missing_counts()
-    listed = ", ".join(f"'{name}' {number}" for name, number in list(counts.items())[:10])
-    more = f" and {len(counts) - 10} more columns" if len(counts) > 10 else ""
-    total = count(sum(counts.values()), "missing or infinite value")
-    return DataError(f"{table.path}: {total}: {listed}{more}; leave those rows out with --missing drop")

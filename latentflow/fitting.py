@@ -68,11 +68,7 @@ def fit_table(table: Table, *, missing: str = "error", **settings: Any) -> Fitte
     if missing not in ("error", "drop"):
         raise DataError(f"missing must be error or drop, not {missing!r}")
     if not complete.all() and missing == "error":
-        counts = ", ".join(f"{name}: {count}" for name, count in table.missing_counts().items())
-        raise DataError(
-            f"{table.path or 'table'} has missing or infinite values ({counts}); "
-            "leave these rows out with --missing drop"
-        )
+        table.refuse_missing()
     model = fit_flow(X[complete], table.columns, dtype=table.dtype, **settings)
     roles = np.full(len(X), GAP, dtype=np.uint8)
     roles[complete] = model.roles

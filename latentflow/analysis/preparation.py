@@ -137,14 +137,7 @@ def read_complete(table: Table, index: np.ndarray, missing: str) -> np.ndarray:
     if complete.all():
         return values
     if missing == "error":
-        counts = (~np.isfinite(values)).sum(axis=0)
-        told = ", ".join(
-            f"{name}: {count}" for name, count in zip(table.columns, counts, strict=True) if count
-        )
-        raise DataError(
-            f"{table.path or 'the table'} has missing or infinite values ({told}); leave these rows out with "
-            "--missing drop"
-        )
+        table.refuse_missing()
     if complete.sum() < FEWEST_ROWS:
         raise DataError(
             f"{table.path or 'the table'} has {complete.sum()} complete rows; {FEWEST_ROWS} are needed"

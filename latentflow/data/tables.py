@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import h5py
 import numpy as np
@@ -130,6 +130,21 @@ class Table:
         for block in self.chunks():
             counts += (~np.isfinite(block)).sum(axis=0)
         return {name: int(count) for name, count in zip(self.columns, counts, strict=True) if count}
+
+    def refuse_missing(self) -> NoReturn:
+        """Raise the error for a table with missing values: how many there are in each column, and the way out.
+
+        Raises
+        ------
+        DataError
+        """
+        counts = self.missing_counts()
+        listed = ", ".join(f"{name}: {count}" for name, count in list(counts.items())[:10])
+        more = f" and {len(counts) - 10} more columns" if len(counts) > 10 else ""
+        raise DataError(
+            f"{self.path or 'the table'} has missing or infinite values ({listed}{more}); "
+            "leave these rows out with --missing drop"
+        )
 
     def fingerprint(self) -> str:
         """SHA-256 (hex) over column names, shape and all values as float64; the same in every file format."""
