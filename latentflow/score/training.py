@@ -129,14 +129,14 @@ def train_denoiser(
             separable.step(batch, 0.0)
             trainer.step(batch, 0.0)
         if validate(separable.average) < validate(trainer.average):
-            # its steps are cheap: two of them count as one, until the residual joins at half-time
+            # its steps are cheap: three of them count as one, until a residual of half the depth joins at half-time
             half = plan.steps // 2
-            while separable.steps < 2 * half and clock.share(separable.steps // 2) < 0.5:
+            while separable.steps < 3 * half and clock.share(separable.steps // 3) < 0.5:
                 separable.step(next(batches), 0.0)
                 if progress is not None and clock.report_due():
-                    step = separable.steps // 2
+                    step = separable.steps // 3
                     progress(Progress(step, plan.steps, separable.loss(), math.nan, *clock.rates(step)))
-            fresh = ResidualMLP(rows.shape[1], plan.width, plan.depth, weights).to(device)
+            fresh = ResidualMLP(rows.shape[1], plan.width, -(-plan.depth // 2), weights).to(device)
             trainer = _Trainer(NetworkSum([separable.network, fresh]), plan, generator, half)
             trainer.average.parts[0].load_state_dict(separable.average.state_dict())
             structure = "separable and residual"

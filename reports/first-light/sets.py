@@ -28,9 +28,9 @@ class Case:
 
 
 def halves(n: int) -> Split:
-    """First half to learn from (a tenth of it, evenly spaced, validates), second half held out."""
+    """First half to learn from (a twentieth of it, evenly spaced, validates), second half held out."""
     role = np.full(n, TRAIN, dtype=np.uint8)
-    role[: n // 2 : 10] = VALIDATION
+    role[: n // 2 : 20] = VALIDATION
     role[n // 2 :] = HELD_OUT
     return Split(role, "random", 0.0, 0, 0)
 
