@@ -138,7 +138,9 @@ def train_denoiser(
                     progress(Progress(step, plan.steps, separable.loss(), math.nan, *clock.rates(step)))
             fresh = ResidualMLP(rows.shape[1], plan.width, -(-plan.depth // 2), weights).to(device)
             trainer = _Trainer(NetworkSum([separable.network, fresh]), plan, generator, half)
-            trainer.average.parts[0].load_state_dict(separable.average.state_dict())
+            trainer.average = (
+                NetworkSum([separable.average, copy.deepcopy(fresh)]).eval().requires_grad_(False)
+            )
             structure = "separable and residual"
     curve: dict[str, list[float]] = {"step": [], "train_loss": [], "validation_loss": []}
     best_loss, best_step, best_state, waited, stopped = math.inf, 0, None, 0, "all steps done"
