@@ -22,7 +22,7 @@ def test_an_exact_score_starts_low_and_a_memorised_one_high():
     plan = plan_training(200, 3)
     sharp = GaussianOracle(torch.zeros(3), torch.diag(torch.tensor([1.0, 1.0, 2e-4]))).double()
     thin = new * torch.tensor([1.0, 1.0, 2e-4]).double().sqrt()
-    assert choose_start(sharp, thin, plan) == 0.01
+    assert choose_start(sharp, thin, plan) == plan.sigma_min
     assert choose_start(EmpiricalOracle(train), new, plan) == 0.2
     assert choose_start(sharp, new[:0], plan) == plan.sigma_min
 

@@ -92,7 +92,7 @@ def test_rows_with_missing_values_are_refused_or_left_out_with_their_position(
     rows[[10, 20], 0] = np.nan
     data, words = write_table(folder / "gaps.h5", rows), ["--model", folder / "data.latentflow.safetensors"]
     refusal = run("encode", data, *words, code=2).stderr
-    assert "'voltage' 2" in refusal
+    assert "(voltage: 2)" in refusal
     assert "--missing drop" in refusal
     assert sorted(path.name for path in folder.iterdir()) == [
         "data.h5",
