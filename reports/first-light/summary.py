@@ -120,5 +120,5 @@ def figure(sets: dict[str, Any]) -> Figure:
     axes.set_xscale("symlog", linthresh=1)
     axes.set_xlabel("total correlation removed relative to the raw columns, nats (held-out rows, 95 %)")
     axes.grid(axis="x", alpha=0.3)
-    axes.legend(loc="lower right")
+    drawing.legend(loc="outside upper center", ncols=3)
     return drawing
