@@ -187,14 +187,10 @@ class ProbabilityFlow:
         d = x.shape[1]
 
         def drift(u: float, state: Tensor) -> Tensor:
-            y = state[:, :d]
-
-            def along(probe: Tensor) -> tuple[Tensor, Tensor]:
-                found = jvp(lambda q: self._drift(u, q), (y,), (probe.expand_as(y),))
-                return found[0], found[1] @ probe
-
-            values, traces = vmap(along)(probes)
-            return torch.cat([values[0], traces.sum(0)[:, None]], dim=1)
+            sigma = math.exp(u)
+            velocity, derivatives = self.denoiser.push_forward(state[:, :d], sigma, probes)
+            trace = torch.einsum("knd,kd->n", derivatives, probes)
+            return torch.cat([velocity, trace[:, None]], dim=1) * (-sigma / (1 + sigma * sigma))
 
         y = x / math.sqrt(1 + float(self.sigmas[0]) ** 2)
         start = torch.cat([y, y.new_zeros(len(y), 1)], dim=1)

@@ -15,6 +15,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.func import jvp, vmap
+
+from latentflow.score.layers import VelocityNetwork
 
 
 def noise_level(x: Tensor, sigma: Tensor | float) -> Tensor:
@@ -55,6 +58,16 @@ class Denoiser(nn.Module):
         scale = torch.sqrt(1 + s * s)
         return (self(y * scale, sigma) - y / scale) * scale / s
 
+    def push_forward(self, y: Tensor, sigma: Tensor | float, directions: Tensor) -> tuple[Tensor, Tensor]:
+        """F(y, σ), shape (n, d), and its derivatives along directions of shape (k, d), shape (k, n, d)."""
+
+        def along(direction: Tensor) -> tuple[Tensor, Tensor]:
+            found = jvp(lambda q: self.velocity(q, sigma), (y,), (direction.expand_as(y),))
+            return found[0], found[1]
+
+        values, derivatives = vmap(along)(directions)
+        return values[0], derivatives
+
     def score(self, x: Tensor, sigma: Tensor | float) -> Tensor:
         """Score ∇ₓ log p_σ(x) = (D(x; σ) − x)/σ², shape (n, d)."""
         return (self(x, sigma) - x) / noise_level(x, sigma) ** 2
@@ -65,14 +78,18 @@ class NetworkDenoiser(Denoiser):
 
     Parameters
     ----------
-    network : nn.Module
+    network : VelocityNetwork
         Maps (y of shape (n, d), log σ of shape (n,) or (1,)) to F of shape (n, d).
     """
 
-    def __init__(self, network: nn.Module):
+    def __init__(self, network: VelocityNetwork):
         super().__init__()
         self.network = network
 
     def velocity(self, y: Tensor, sigma: Tensor | float) -> Tensor:
         """Angular velocity F(y, σ): the network's output itself."""
         return self.network(y, noise_level(y, sigma).log().reshape(-1))
+
+    def push_forward(self, y: Tensor, sigma: Tensor | float, directions: Tensor) -> tuple[Tensor, Tensor]:
+        """F(y, σ) and its derivatives along directions, from the network's own tangent pass."""
+        return self.network.push_forward(y, noise_level(y, sigma).log().reshape(-1), directions)

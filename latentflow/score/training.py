@@ -16,7 +16,10 @@ from torch import Generator, Tensor, nn
 
 from latentflow.score.clock import Clock
 from latentflow.score.denoisers import NetworkDenoiser
-from latentflow.score.networks import NetworkSum, ResidualMLP, SeparableNetwork
+from latentflow.score.layers import VelocityNetwork
+from latentflow.score.networks import NetworkSum
+from latentflow.score.residual import ResidualMLP
+from latentflow.score.separable import SeparableNetwork
 from latentflow.score.sizing import TrainingPlan
 
 #: A fresh draw of all whitened training rows, shape (n, d): dequantised columns differ from draw to draw.
@@ -180,7 +183,7 @@ def race_steps(plan: TrainingPlan) -> int:
 class _Trainer:
     """A network, its optimiser, and the running average of its weights."""
 
-    def __init__(self, network: nn.Module, plan: TrainingPlan, generator: Generator, steps: int = 0):
+    def __init__(self, network: VelocityNetwork, plan: TrainingPlan, generator: Generator, steps: int = 0):
         self.network, self.plan, self.generator, self.steps = network, plan, generator, steps
         self.average = copy.deepcopy(network).eval().requires_grad_(False)
         self.optimiser = torch.optim.AdamW(

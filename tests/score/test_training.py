@@ -9,8 +9,8 @@ import torch
 
 from latentflow.errors import LatentFlowError
 from latentflow.score import training
-from latentflow.score.networks import NetworkSum, ResidualMLP, SeparableNetwork, build_network
 from latentflow.score.oracles import GaussianOracle
+from latentflow.score.residual import ResidualMLP
 from latentflow.score.sizing import plan_training
 from latentflow.score.training import denoising_loss, stratified_log_sigma, train_denoiser
 
@@ -166,22 +166,3 @@ def test_separable_part_is_kept_where_sources_are_independent(bend, structure, m
     plan = dataclasses.replace(plan_training(4000, 2, width=32, depth=2, steps=5), sigma_max=10.0)
     _, record = _train(_mixed(4000, bend, 0), _mixed(2000, bend, 1), plan, axes=_ROTATION)
     assert record.structure == structure
-
-
-def test_separable_network_has_a_diagonal_jacobian_along_its_axes():
-    network = SeparableNetwork(_ROTATION, torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        network.readout.normal_(generator=torch.Generator().manual_seed(1))
-    y, log_sigma = _rows(1)[0], torch.tensor([-0.5])
-    jacobian = torch.autograd.functional.jacobian(lambda v: network(v[None], log_sigma)[0], y)
-    along = _ROTATION.T @ jacobian @ _ROTATION
-    assert abs(along[0, 1]) + abs(along[1, 0]) < 1e-5 < abs(along[0, 0])
-
-
-def test_settings_rebuild_the_network():
-    generator = torch.Generator().manual_seed(0)
-    whole = NetworkSum([SeparableNetwork(_ROTATION, generator), ResidualMLP(2, 8, 2, generator)])
-    again = build_network(whole.settings)
-    again.load_state_dict(whole.state_dict())
-    y, log_sigma = _rows(5), torch.linspace(-2, 1, 5)
-    torch.testing.assert_close(again(y, log_sigma), whole(y, log_sigma))
