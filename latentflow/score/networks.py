@@ -10,6 +10,7 @@ derivatives along given directions in one pass.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any, cast
 
 import torch
@@ -41,8 +42,8 @@ class NetworkSum(VelocityNetwork):
     def push_forward(self, y: Tensor, log_sigma: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
         """F, shape (n, d), and its derivatives along directions, shape (k, n, d)."""
         pairs = [cast(VelocityNetwork, part).push_forward(y, log_sigma, directions) for part in self.parts]
-        value: Tensor = sum(pair[0] for pair in pairs)
-        derivatives: Tensor = sum(pair[1] for pair in pairs)
+        value: Tensor = reduce(torch.add, (pair[0] for pair in pairs))
+        derivatives: Tensor = reduce(torch.add, (pair[1] for pair in pairs))
         return value, derivatives
 
 
