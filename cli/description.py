@@ -14,7 +14,7 @@ from .output import count, field, names, seconds
 def model_lines(model: FittedFlow) -> list[str]:
     """Columns and what was done to them, rows and their roles, network and training."""
     record, preprocessor = model.record, model.preprocessor
-    split, plan, spent = record["split"], record["plan"], seconds(record["training_seconds"])
+    split, spent = record["split"], seconds(record["training_seconds"])
     losses = record["history"]["validation_loss"] or [nan]
     return [
         field("columns", f"{len(model.columns)}: {names(model.columns)}"),
@@ -27,8 +27,7 @@ def model_lines(model: FittedFlow) -> list[str]:
         ),
         field(
             "network",
-            f"{plan['depth']} blocks of {plan['width']} ({record['network']['structure']}); "
-            f"preset {record['preset']}, seed {record['seed']}",
+            f"{record['network']['structure']}; preset {record['preset']}, seed {record['seed']}",
         ),
         field(
             "training",

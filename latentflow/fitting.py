@@ -25,12 +25,12 @@ from latentflow.flow.probability_flow import ProbabilityFlow
 from latentflow.model import FittedFlow, choose_device
 from latentflow.score.denoisers import Denoiser
 from latentflow.score.sizing import TrainingPlan, plan_training
-from latentflow.score.training import Progress, train_denoiser
+from latentflow.score.training import Progress, TrainingRecord, train_denoiser
 
 #: Steps of the frozen encoding grid.
 GRID_STEPS = 48
 #: Noise levels at which the flow may start; rows, numbers (rows × columns) and grid steps that choose among them.
-STARTS = (0.004, 0.01, 0.03, 0.1, 0.2)
+STARTS = (0.002, 0.005, 0.01, 0.03, 0.1, 0.2)
 START_ROWS = 400
 START_NUMBERS = 4_000
 START_STEPS = 24
@@ -137,14 +137,23 @@ def fit_flow(
     LatentFlowError
         If the table or a setting cannot be used; the message says why and what to do.
     """
+    settings: dict[str, Any] = {
+        "preset": preset,
+        "components": components,
+        "tails": tails,
+        "split": split.mode if isinstance(split, Split) else split,
+        "held_out": held_out,
+        "width": width,
+        "depth": depth,
+        "steps": steps,
+        "batch_size": batch_size,
+        "time_budget": time_budget,
+    }
     started = time.monotonic()
     target = choose_device(device)
-    parts = (
-        split
-        if isinstance(split, Split)
-        else make_split(X, mode=split, held_out=held_out, rng=np.random.default_rng(seed))
-    )
-    train, validation = parts.rows(TRAIN), parts.rows(VALIDATION)
+    if not isinstance(split, Split):
+        split = make_split(X, mode=split, held_out=held_out, rng=np.random.default_rng(seed))
+    train = split.rows(TRAIN)
     preprocessor = Preprocessor.fit(
         X, columns, train=train, tails=tails, components=components, seed=seed, dtype=dtype
     )
@@ -152,12 +161,10 @@ def fit_flow(
     plan = plan_training(
         len(train),
         k,
-        preset=preset,
-        width=width,
-        depth=depth,
-        steps=steps,
-        batch_size=batch_size,
-        time_budget=time_budget,
+        **{
+            name: settings[name]
+            for name in ("preset", "width", "depth", "steps", "batch_size", "time_budget")
+        },
     )
 
     def whitened(rows: Floats, rng: np.random.Generator | None = None) -> Tensor:
@@ -165,64 +172,58 @@ def fit_flow(
         return torch.as_tensor(x[:, :k], dtype=torch.float32, device=target)
 
     fixed, rows = whitened(X[train]), X[train]
+    validation = whitened(X[split.rows(VALIDATION)])
     dither = np.random.default_rng([seed, 1])
     dequantised = any(t.lattice != "none" for t in preprocessor.treatments)
-    validation_rows = whitened(X[validation])
     with one_thread():
         denoiser, training = train_denoiser(
             (lambda: whitened(rows, dither)) if dequantised else (lambda: fixed),
-            validation_rows,
+            validation,
             plan,
             generator=Generator(target).manual_seed(seed),
             axes=independent_axes(fixed, seed),
             redraw=dequantised,
             progress=progress,
         )
-    sigma_min = choose_start(denoiser, validation_rows, plan)
-    notices = [*preprocessor.warnings, *_few_rows(len(train), k)]
+    sigma_min = choose_start(denoiser, validation, plan)
     record = {
         "version": __version__,
         "seed": seed,
         "preset": preset,
-        "settings": {
-            "preset": preset,
-            "components": components,
-            "tails": tails,
-            "split": parts.mode if isinstance(split, Split) else split,
-            "held_out": held_out,
-            "width": width,
-            "depth": depth,
-            "steps": steps,
-            "batch_size": batch_size,
-            "time_budget": time_budget,
-        },
+        "settings": settings,
         "plan": plan.to_dict(),
-        "split": {key: value for key, value in parts.to_dict().items() if key != "role"},
+        "split": {key: value for key, value in split.to_dict().items() if key != "role"},
         "n_rows": len(X),
         "n_train": len(train),
         "n_validation": len(validation),
-        "n_held_out": len(parts.rows(HELD_OUT)),
-        "history": training.history,
-        "best_step": training.best_step,
-        "steps": training.steps,
-        "stopped": training.stopped,
-        "training_seconds": training.seconds,
+        "n_held_out": len(split.rows(HELD_OUT)),
+        **_training_record(training),
         "seconds": time.monotonic() - started,
-        "network": {"width": plan.width, "depth": plan.depth, "structure": training.structure},
         "device": str(target),
         "sigma_min": sigma_min,
         "sigma_max": plan.sigma_max,
-        "warnings": notices,
+        "warnings": [*preprocessor.warnings, *_few_rows(len(train), k)],
     }
     return FittedFlow(
         preprocessor=preprocessor,
         denoiser=denoiser,
         sigmas=log_uniform_grid(sigma_min, plan.sigma_max, GRID_STEPS),
         record=record,
-        roles=parts.role,
+        roles=split.role,
         reach=float(fixed.norm(dim=1).max()),
         device=target,
     )
+
+
+def _training_record(training: TrainingRecord) -> dict[str, Any]:
+    return {
+        "history": training.history,
+        "best_step": training.best_step,
+        "steps": training.steps,
+        "stopped": training.stopped,
+        "training_seconds": training.seconds,
+        "network": {"structure": training.structure},
+    }
 
 
 @contextmanager
@@ -267,10 +268,12 @@ def independent_axes(rows: Tensor, seed: int) -> Tensor | None:
 
 
 def choose_start(denoiser: Denoiser, validation: Tensor, plan: TrainingPlan) -> float:
-    """The noise level σ_min at which the flow starts: the one of highest validation likelihood.
+    """The noise level σ_min at which the flow starts, by the likelihood of validation rows.
 
     A row enters the flow as if it carried noise σ_min, so the density is that of the data blurred by σ_min. With
-    few rows the score at the smallest levels is over-fitted, and a larger start describes new rows better.
+    few rows the score at the smallest levels is over-fitted, and a larger start describes new rows better. The
+    smallest level is taken that is not clearly worse than the best: by no more than the standard error of the paired
+    difference.
 
     Parameters
     ----------
@@ -284,15 +287,28 @@ def choose_start(denoiser: Denoiser, validation: Tensor, plan: TrainingPlan) -> 
     float
     """
     # each row costs a trace of as many products as there are columns
-    rows = validation[: min(START_ROWS, max(64, START_NUMBERS // validation.shape[1]))]
+    most = min(START_ROWS, max(64, START_NUMBERS // validation.shape[1]))
+    # spread over all of them: where rows follow each other in time, the first few would be one moment
+    rows = validation[torch.linspace(0, len(validation) - 1, min(most, len(validation))).long()]
     levels = [level for level in STARTS if level >= plan.sigma_min]
     if len(rows) == 0:
         return plan.sigma_min
-    likelihoods = []
-    for level in levels:
-        flow = ProbabilityFlow(denoiser, log_uniform_grid(level, plan.sigma_max, START_STEPS))
-        likelihoods.append(float(flow.log_prob(rows).double().mean()))
-    return levels[int(np.nanargmax(likelihoods))] if not np.isnan(likelihoods).all() else levels[-1]
+    likelihoods = np.stack(
+        [
+            ProbabilityFlow(denoiser, log_uniform_grid(level, plan.sigma_max, START_STEPS))
+            .log_prob(rows)
+            .double()
+            .cpu()
+            .numpy()
+            for level in levels
+        ]
+    )
+    means = np.nan_to_num(likelihoods.mean(1), nan=-np.inf)
+    if np.isinf(means).all():
+        return levels[-1]
+    best = likelihoods[int(means.argmax())]
+    errors = (best - likelihoods).std(1) / np.sqrt(len(rows))
+    return levels[int(np.argmax(means >= best.mean() - errors))]
 
 
 def _few_rows(n_train: int, k: int) -> list[str]:

@@ -57,14 +57,15 @@ class VelocityNetwork(nn.Module):
 class NoiseEmbedding(nn.Module):
     """Features of the noise level: sines and cosines of ¼ log σ and of θ = arctan σ, and one layer.
 
-    log σ resolves the small noise levels, θ the large ones.
+    log σ resolves the small noise levels, θ the large ones. Low frequencies only: F changes slowly with σ, and rows at
+    one level then speak for those at the next.
     """
 
     frequencies: Tensor
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("frequencies", torch.linspace(0.4, 6.3, EMBEDDING // 4))
+        self.register_buffer("frequencies", torch.linspace(0.2, 2.0, EMBEDDING // 4))
         self.layer = linear(EMBEDDING, EMBEDDING)
 
     def forward(self, log_sigma: Tensor) -> Tensor:

@@ -61,3 +61,12 @@ def build_network(settings: dict[str, Any]) -> VelocityNetwork:
         "sum": lambda s: NetworkSum([build_network(part) for part in s["parts"]]),
     }
     return kinds[settings["kind"]](settings)
+
+
+def describe_network(settings: dict[str, Any]) -> str:
+    """The network that ``settings`` describes, in a few words."""
+    if settings["kind"] == "sum":
+        return " + ".join(describe_network(part) for part in settings["parts"])
+    if settings["kind"] == "separable":
+        return "separable along learned axes"
+    return f"residual perceptron of {settings['depth']} × {settings['width']}"

@@ -37,8 +37,8 @@ class TrainingPlan:
     steps: int
     batch_size: int
     learning_rate: float = 1e-3
-    weight_decay: float = 0.001
-    sigma_min: float = 0.004
+    weight_decay: float = 0.02
+    sigma_min: float = 0.002
     sigma_max: float = 15.0
     time_budget: float | None = None
 

@@ -1,42 +1,29 @@
-"""Learning ∇log p_σ by denoising score matching (Vincent 2011; Karras et al. 2022, arXiv 2206.00364).
-
-With y = cos θ x₀ + sin θ ε and θ = arctan σ, the preconditioned loss (1+σ²)/σ² ‖D − x₀‖² is plain regression of the
-network F(y, σ) on sin θ x₀ − cos θ ε. σ is log-uniform and stratified over the batch.
-"""
+"""Training a denoiser: which network, for how long, and which of its weights are kept."""
 
 from __future__ import annotations
 
 import copy
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
 from latentflow.score.clock import Clock
 from latentflow.score.denoisers import NetworkDenoiser
-from latentflow.score.layers import VelocityNetwork
-from latentflow.score.networks import NetworkSum
+from latentflow.score.networks import NetworkSum, describe_network
+from latentflow.score.objective import Validation
 from latentflow.score.residual import ResidualMLP
 from latentflow.score.separable import SeparableNetwork
 from latentflow.score.sizing import TrainingPlan
+from latentflow.score.trainer import Trainer
 
 #: A fresh draw of all whitened training rows, shape (n, d): dequantised columns differ from draw to draw.
 DrawRows = Callable[[], Tensor]
 
-#: A training ends after this many validations in a row (of 50 over its whole length) whose loss is above the best by
-#: this share: over-fitting. A mere plateau does not end it, for the loss falls again as the learning rate decays.
-PATIENCE = 8
-WORSE = 0.005
-#: Noise levels in a batch, where they divide it: a stratum of log σ each, shared by a group of rows.
-LEVELS = 64
-#: Noise draws per validation row, and most (row, draw) pairs in one validation.
-VALIDATION_DRAWS = 8
-VALIDATION_PAIRS = 16_384
-#: Width of the averaging window of the weights, as a share of the steps so far (Karras et al. 2024, arXiv
-#: 2312.02696, power-function averaging): it needs no knowledge of how many steps will follow.
-AVERAGING_EXPONENT = 16.0
+#: Standard errors of the paired difference by which one network must beat another to be called better.
+CLEARLY = 1.0
 
 
 @dataclass(frozen=True)
@@ -48,8 +35,8 @@ class Progress:
     step, steps : int
         Steps done, and most that will be.
     train_loss, validation_loss : float
-        Mean squared error of F per coordinate: smoothed over recent steps, and on the validation rows at fixed noise
-        (NaN before the first validation, or without validation rows).
+        Likelihood-weighted squared error of F per coordinate: smoothed over recent steps, and on the validation rows
+        at fixed noise (NaN before the first validation, or without validation rows).
     rows_per_s : float
         Training rows seen per second.
     seconds_left : float
@@ -87,9 +74,8 @@ def train_denoiser(
 ) -> tuple[NetworkDenoiser, TrainingRecord]:
     """Train a preconditioned network on whitened rows.
 
-    Where axes are given, a network that is separable along them (the form of the exact score of a linear mixture) and
-    a residual perceptron are first trained for a few steps each. If the perceptron describes the validation rows
-    better, training goes on with it alone; else with the separable one for half of the time, then with their sum.
+    Where axes are given, the validation rows decide between a residual perceptron and a network that is separable
+    along the axes, the form of the exact score of a linear mixture (see :func:`choose_network`).
 
     Parameters
     ----------
@@ -110,69 +96,116 @@ def train_denoiser(
     Returns
     -------
     denoiser : NetworkDenoiser
-        With the averaged weights of lowest validation loss, in evaluation mode.
+        With the last averaged weights, or those of lowest validation loss where these are clearly better.
     record : TrainingRecord
     """
     rows = draw_rows()
-    device = rows.device
     # weights are drawn on the CPU, so that they are the same whatever the device
-    seed = int(torch.randint(2**62, (1,), generator=generator, device=device))
-    weights = Generator().manual_seed(seed)
-    batches = _batches(rows, draw_rows if redraw else None, plan.batch_size, generator)
-    validate = _validator(validation, plan, generator)
-    clock = Clock(plan)
-    trainer = _Trainer(
-        ResidualMLP(rows.shape[1], plan.width, plan.depth, weights).to(device), plan, generator
+    seed = int(torch.randint(2**62, (1,), generator=generator, device=rows.device))
+    run = _Run(
+        batches=_batches(rows, draw_rows if redraw else None, plan.batch_size, generator),
+        judge=Validation(validation, plan, generator),
+        clock=Clock(plan),
+        plan=plan,
+        generator=generator,
+        weights=Generator().manual_seed(seed),
+        device=rows.device,
+        progress=progress,
     )
-    structure = "residual"
-    if axes is not None and len(validation):
-        separable = _Trainer(SeparableNetwork(axes, weights).to(device), plan, generator)
-        for _ in range(race_steps(plan)):
-            batch = next(batches)
-            separable.step(batch, 0.0)
-            trainer.step(batch, 0.0)
-        if validate(separable.average) < validate(trainer.average):
-            # its steps are cheap: three of them count as one, until a residual of half the depth joins at half-time
-            half = plan.steps // 2
-            while separable.steps < 3 * half and clock.share(separable.steps // 3) < 0.5:
-                separable.step(next(batches), 0.0)
-                if progress is not None and clock.report_due():
-                    step = separable.steps // 3
-                    progress(Progress(step, plan.steps, separable.loss(), math.nan, *clock.rates(step)))
-            fresh = ResidualMLP(rows.shape[1], plan.width, -(-plan.depth // 2), weights).to(device)
-            trainer = _Trainer(NetworkSum([separable.network, fresh]), plan, generator, half)
-            trainer.average = (
-                NetworkSum([separable.average, copy.deepcopy(fresh)]).eval().requires_grad_(False)
-            )
-            structure = "separable and residual"
-    curve: dict[str, list[float]] = {"step": [], "train_loss": [], "validation_loss": []}
-    best_loss, best_step, best_state, waited, stopped = math.inf, 0, None, 0, "all steps done"
-    while clock.share(trainer.steps) < 1:
-        trainer.step(next(batches), clock.share(trainer.steps))
-        step = trainer.steps
-        if clock.validation_due(step):
-            loss = validate(trainer.average)
-            for name, value in zip(curve, (step, trainer.loss(), loss), strict=True):
-                curve[name].append(value)
-            waited = waited + 1 if loss > best_loss * (1 + WORSE) else 0
-            if math.isnan(loss) or loss < best_loss:
-                best_loss, best_step = loss, step
-                best_state = {k: v.clone() for k, v in trainer.average.state_dict().items()}
-            if waited >= PATIENCE:
-                stopped = "validation loss rose"
-                break
-        if progress is not None and clock.report_due():
-            latest = curve["validation_loss"][-1] if curve["step"] else math.nan
-            progress(Progress(step, plan.steps, trainer.loss(), latest, *clock.rates(step)))
-    if clock.out_of_time(trainer.steps):
+    trainer = choose_network(run, rows.shape[1], axes)
+    run.advance(trainer, 1.0)
+    stopped = "all steps done"
+    if trainer.overfits:
+        stopped = "validation loss rose"
+    elif run.clock.out_of_time(trainer.steps):
         stopped = "time budget spent"
-    if best_state is not None:
-        trainer.average.load_state_dict(best_state)
+    network, best_step = trainer.average, trainer.steps
+    if trainer.best is not None and trainer.best_step < trainer.steps:
+        gain, error = run.judge.gain(trainer.best, network)
+        # a lead within its own error is chance, and the later average has seen more
+        if gain > CLEARLY * error:
+            network, best_step = trainer.best, trainer.best_step
     if progress is not None:
-        rate, _ = clock.rates(trainer.steps)
-        progress(Progress(trainer.steps, trainer.steps, trainer.loss(), best_loss, rate, 0.0))
-    record = TrainingRecord(curve, best_step, trainer.steps, clock.elapsed(), stopped, structure)
-    return NetworkDenoiser(trainer.average), record
+        rate, _ = run.clock.rates(trainer.steps)
+        progress(Progress(trainer.steps, trainer.steps, trainer.loss(), trainer.best_loss, rate, 0.0))
+    seconds, structure = run.clock.elapsed(), describe_network(network.settings)
+    record = TrainingRecord(run.curve, best_step, trainer.steps, seconds, stopped, structure)
+    return NetworkDenoiser(network), record
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What every network of one training shares."""
+
+    batches: Iterator[Tensor]
+    judge: Validation
+    clock: Clock
+    plan: TrainingPlan
+    generator: Generator
+    weights: Generator
+    device: torch.device
+    progress: Callable[[Progress], None] | None
+    curve: dict[str, list[float]] = field(
+        default_factory=lambda: {"step": [], "train_loss": [], "validation_loss": []}
+    )
+
+    def advance(self, trainer: Trainer, share: float, own_steps: float = math.inf) -> None:
+        """Train up to a share of the whole, or a number of steps, or until it over-fits; validate and report."""
+        clock = self.clock
+        while clock.share(trainer.steps) < share and trainer.own_steps < own_steps and not trainer.overfits:
+            trainer.step(next(self.batches), clock.share(trainer.steps))
+            step = trainer.steps
+            if clock.validation_due(step):
+                loss = self.judge.loss(trainer.average)
+                trainer.judge(loss)
+                for name, value in zip(self.curve, (step, trainer.loss(), loss), strict=True):
+                    self.curve[name].append(value)
+            if self.progress is not None and clock.report_due():
+                latest = self.curve["validation_loss"][-1] if self.curve["step"] else math.nan
+                self.progress(Progress(step, self.plan.steps, trainer.loss(), latest, *clock.rates(step)))
+
+    def residual(self, dimension: int, depth: int) -> ResidualMLP:
+        """A fresh residual perceptron on the training device."""
+        return ResidualMLP(dimension, self.plan.width, depth, self.weights).to(self.device)
+
+
+def choose_network(run: _Run, dimension: int, axes: Tensor | None) -> Trainer:
+    """The network that the validation rows prefer.
+
+    A separable network and a residual perceptron are trained for a few steps each. If the perceptron is ahead, it
+    goes on alone. Else the separable network has the first half of the training; then its sum with a perceptron of
+    half the depth is given as many steps as the first race, and takes over only if it is clearly better: on a linear
+    mixture, or where validation rows lie in other stretches of a drifting record, it is not.
+    """
+    plan, generator = run.plan, run.generator
+    trainer = Trainer(run.residual(dimension, plan.depth), plan, generator)
+    if axes is None or run.judge.n_rows == 0:
+        return trainer
+    separable = Trainer(
+        SeparableNetwork(axes, run.weights).to(run.device),
+        plan,
+        generator,
+        uniform=1.0,  # the edges of a source need every level
+        pace=separable_pace(dimension),
+    )
+    for _ in range(race_steps(plan)):
+        batch = next(run.batches)
+        separable.step(batch, 0.0)
+        trainer.step(batch, 0.0)
+    if run.judge.gain(separable.average, trainer.average)[0] <= 0:
+        return trainer
+    run.advance(separable, 0.5)
+    fresh = run.residual(dimension, -(-plan.depth // 2))
+    joined = Trainer(
+        NetworkSum([copy.deepcopy(separable.network), fresh]),
+        plan,
+        generator,
+        steps=separable.steps,
+        average=NetworkSum([separable.average, copy.deepcopy(fresh)]),
+    )
+    run.advance(joined, 1.0, race_steps(plan))
+    gain, error = run.judge.gain(joined.average, separable.best or separable.average)
+    return joined if gain > CLEARLY * error else separable
 
 
 def race_steps(plan: TrainingPlan) -> int:
@@ -180,70 +213,9 @@ def race_steps(plan: TrainingPlan) -> int:
     return min(500, plan.steps // 12)
 
 
-class _Trainer:
-    """A network, its optimiser, and the running average of its weights."""
-
-    def __init__(self, network: VelocityNetwork, plan: TrainingPlan, generator: Generator, steps: int = 0):
-        self.network, self.plan, self.generator, self.steps = network, plan, generator, steps
-        self.average = copy.deepcopy(network).eval().requires_grad_(False)
-        self.optimiser = torch.optim.AdamW(
-            network.parameters(),
-            lr=plan.learning_rate,
-            weight_decay=plan.weight_decay,
-            betas=(0.9, 0.99),
-            fused=True,
-        )
-        self._warm_up = min(200, max(1, plan.steps // 10))
-        self._started_at = steps
-        self._smoothed: Tensor | None = None
-
-    def step(self, x0: Tensor, share: float) -> None:
-        """One optimiser step on a batch, at a share of the whole training done."""
-        warm_up = min(1.0, (self.steps - self._started_at + 1) / self._warm_up)
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.plan.learning_rate * warm_up * 0.5 * (1 + math.cos(math.pi * share))
-        noise = torch.randn(x0.shape, generator=self.generator, device=x0.device)
-        levels = math.gcd(len(x0), LEVELS)
-        log_sigma = stratified_log_sigma(levels, self.plan, self.generator, x0.device)
-        loss = denoising_loss(self.network, x0, log_sigma, noise)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimiser.step()
-        self.steps += 1
-        with torch.no_grad():
-            keep = (1 - 1 / self.steps) ** (1 + AVERAGING_EXPONENT)
-            torch._foreach_lerp_(list(self.average.parameters()), list(self.network.parameters()), 1 - keep)
-            # kept on the device: reading it every step would wait for an accelerator every step
-            latest = loss.detach()
-            self._smoothed = latest if self._smoothed is None else self._smoothed.lerp(latest, 0.02)
-
-    def loss(self) -> float:
-        """Training loss, smoothed over about the last fifty steps."""
-        return math.nan if self._smoothed is None else float(self._smoothed)
-
-
-def denoising_loss(network: nn.Module, x0: Tensor, log_sigma: Tensor, noise: Tensor) -> Tensor:
-    """Mean squared error of F at given noise: E‖F(y, σ) − (sin θ x₀ − cos θ ε)‖²/d, a scalar.
-
-    Parameters
-    ----------
-    network : nn.Module
-        F(y, log σ).
-    x0, noise : Tensor, shape (n, d)
-        Whitened rows and standard normal draws.
-    log_sigma : Tensor, shape (g,)
-        Of g equal groups of neighbouring rows.
-    """
-    theta = log_sigma.exp().atan().repeat_interleave(len(x0) // len(log_sigma))[:, None]
-    cos, sin = theta.cos(), theta.sin()
-    return (network(cos * x0 + sin * noise, log_sigma) - (sin * x0 - cos * noise)).square().mean()
-
-
-def stratified_log_sigma(n: int, plan: TrainingPlan, generator: Generator, device: torch.device) -> Tensor:
-    """log σ, one in each of n equal strata of [log σ_min, log σ_max], shape (n,)."""
-    low, high = math.log(plan.sigma_min), math.log(plan.sigma_max)
-    position = torch.arange(n, device=device) + torch.rand(n, generator=generator, device=device)
-    return low + (high - low) / n * position
+def separable_pace(dimension: int) -> int:
+    """Steps of the separable network for one of the perceptron: their cost grows with the dimension."""
+    return max(1, min(3, 15 // dimension))
 
 
 def _batches(rows: Tensor, redraw: DrawRows | None, size: int, generator: Generator) -> Iterator[Tensor]:
@@ -258,21 +230,3 @@ def _batches(rows: Tensor, redraw: DrawRows | None, size: int, generator: Genera
             order = torch.cat([order, torch.randperm(len(rows), generator=generator, device=rows.device)])
         yield rows[order[:size]]
         order = order[size:]
-
-
-def _validator(validation: Tensor, plan: TrainingPlan, generator: Generator) -> Callable[[nn.Module], float]:
-    """The loss on the validation rows at noise levels and draws that stay the same throughout."""
-    if len(validation) == 0:
-        return lambda network: math.nan
-    draws = max(VALIDATION_DRAWS, -(-1024 // len(validation)))
-    x0 = validation.repeat(draws, 1)[:VALIDATION_PAIRS]
-    log_sigma = stratified_log_sigma(len(x0), plan, generator, x0.device)
-    # each row meets noise levels from all over the range, not from the one stratum of its position
-    log_sigma = log_sigma[torch.randperm(len(x0), generator=generator, device=x0.device)]
-    noise = torch.randn(x0.shape, generator=generator, device=x0.device)
-
-    def loss(network: nn.Module) -> float:
-        with torch.inference_mode():
-            return float(denoising_loss(network, x0, log_sigma, noise))
-
-    return loss

@@ -9,10 +9,10 @@ import torch
 
 from latentflow.errors import LatentFlowError
 from latentflow.score import training
+from latentflow.score.objective import Validation
 from latentflow.score.oracles import GaussianOracle
-from latentflow.score.residual import ResidualMLP
 from latentflow.score.sizing import plan_training
-from latentflow.score.training import denoising_loss, stratified_log_sigma, train_denoiser
+from latentflow.score.training import train_denoiser
 
 
 def _rows(n, d=2, seed=0):
@@ -45,28 +45,6 @@ def test_learns_the_denoiser_of_a_correlated_gaussian():
         assert error < 0.15 * untrained
 
 
-def test_loss_is_karras_weighted_denoising():
-    """‖F − target‖² equals (1+σ²)/σ² ‖D − x₀‖², the EDM weight with σ_data = 1."""
-    from latentflow.score.denoisers import NetworkDenoiser
-
-    network = ResidualMLP(2, 8, 1, torch.Generator().manual_seed(0))
-    torch.nn.init.normal_(network.outlet.weight, generator=torch.Generator().manual_seed(1))
-    x0, noise, log_sigma = _rows(50), _rows(50, seed=1), torch.linspace(-3, 2, 50)
-    sigma = log_sigma.exp()
-    denoised = NetworkDenoiser(network)(x0 + sigma[:, None] * noise, sigma)
-    weighted = ((1 + sigma**2) / sigma**2)[:, None] * (denoised - x0) ** 2
-    torch.testing.assert_close(
-        denoising_loss(network, x0, log_sigma, noise), weighted.mean(), rtol=1e-4, atol=1e-5
-    )
-
-
-def test_noise_levels_are_stratified():
-    plan = _plan()
-    log_sigma = stratified_log_sigma(100, plan, torch.Generator().manual_seed(0), torch.device("cpu"))
-    edges = np.linspace(math.log(plan.sigma_min), math.log(plan.sigma_max), 101)
-    assert (np.histogram(log_sigma.numpy(), edges)[0] == 1).all()
-
-
 def test_same_seed_same_bits_and_no_global_randomness():
     rows, validation, plan = _rows(300), _rows(50, seed=1), _plan(steps=20)
     first, _ = _train(rows, validation, plan, seed=3)
@@ -91,15 +69,8 @@ def test_overfitting_stops_early_and_the_best_weights_are_kept():
     assert record.best_step == record.history["step"][int(np.argmin(losses))]
     assert min(losses) < losses[-1]
     # the kept weights do on fresh noise what the best validation says, not what the last one says
-    fresh = torch.Generator().manual_seed(5)
-    many = validation.repeat(20, 1)
-    loss = denoising_loss(
-        denoiser.network,
-        many,
-        stratified_log_sigma(len(many), plan, fresh, torch.device("cpu")),
-        torch.randn(many.shape, generator=fresh),
-    )
-    assert abs(float(loss) - min(losses)) < 0.5 * (losses[-1] - min(losses))
+    loss = Validation(validation, plan, torch.Generator().manual_seed(5)).loss(denoiser.network)
+    assert abs(loss - min(losses)) < 0.5 * (losses[-1] - min(losses))
 
 
 def test_time_budget_ends_training():
@@ -148,21 +119,34 @@ def test_plans_follow_table_preset_and_user():
         plan_training(10_000, 5, steps=0)
 
 
-def _mixed(n, bend, seed):
-    """Laplace and uniform sources, rotated; with ``bend`` the second also depends on the square of the first."""
+def _mixed(n, bend, more, seed):
+    """Laplace and uniform sources, rotated, ``bend`` times the square of the first added to the second.
+
+    ``more`` independent exponential columns follow.
+    """
     rng = np.random.default_rng(seed)
     s = np.column_stack([rng.laplace(0, 0.5**0.5, n), rng.uniform(-(3**0.5), 3**0.5, n)])
-    if bend:
-        s[:, 1] = s[:, 0] ** 2 - 1 + 0.3 * s[:, 1]
-    return torch.tensor(s @ _ROTATION.numpy().T, dtype=torch.float32)
+    s[:, 1] = (1 - 0.7 * bend) * s[:, 1] + bend * (s[:, 0] ** 2 - 1)
+    rows = np.column_stack([s @ _ROTATION.numpy().T, rng.exponential(size=(n, more)) - 1])
+    return torch.tensor(rows, dtype=torch.float32)
 
 
 _ROTATION = torch.tensor([[0.8, -0.6], [0.6, 0.8]])
 
 
-@pytest.mark.parametrize(("bend", "structure"), [(False, "separable and residual"), (True, "residual")])
-def test_separable_part_is_kept_where_sources_are_independent(bend, structure, monkeypatch):
+@pytest.mark.parametrize(
+    ("bend", "more", "structure"),
+    [
+        (0, 0, "separable along learned axes"),
+        (0.15, 3, "separable along learned axes + residual perceptron of 1 × 32"),
+        (1, 0, "residual perceptron of 2 × 32"),
+    ],
+)
+def test_network_is_as_separable_as_the_rows(bend, more, structure, monkeypatch):
     monkeypatch.setattr(training, "race_steps", lambda plan: 400)
-    plan = dataclasses.replace(plan_training(4000, 2, width=32, depth=2, steps=5), sigma_max=10.0)
-    _, record = _train(_mixed(4000, bend, 0), _mixed(2000, bend, 1), plan, axes=_ROTATION)
+    plan = plan_training(4000, 2, width=32, depth=2, steps=600)
+    plan = dataclasses.replace(plan, sigma_max=10.0, learning_rate=2e-3)
+    axes = torch.block_diag(_ROTATION, torch.eye(more))
+    rows, validation = _mixed(4000, bend, more, 0), _mixed(2000, bend, more, 1)
+    _, record = _train(rows, validation, plan, axes=axes)
     assert record.structure == structure
