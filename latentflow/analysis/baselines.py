@@ -11,6 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from latentflow.analysis.entropy import entropy
+from latentflow.analysis.rows import thin
 from latentflow.errors import DataError
 
 FIT_NUMBERS = (
@@ -44,8 +45,8 @@ class LinearMap:
 
 
 @dataclass(frozen=True)
-class FastICABaseline:
-    """FastICA as a map of the user's columns, and how its fit went.
+class ICABaseline:
+    """An unmixing as a map of the user's columns, and how its fit went.
 
     Attributes
     ----------
@@ -124,7 +125,7 @@ def gaussian_neg_log_prob(whitening: LinearMap, X: np.ndarray) -> np.ndarray:
     return 0.5 * (z**2).sum(axis=1) + 0.5 * z.shape[1] * np.log(2.0 * np.pi) - log_det
 
 
-def fit_fastica(train: np.ndarray, seed: int = 0) -> FastICABaseline:
+def fit_fastica(train: np.ndarray, seed: int = 0) -> ICABaseline:
     """Fit FastICA (Hyvärinen 1999, scikit-learn, log-cosh) to training rows (n, d).
 
     Where it does not converge it is tried again as its users do: more iterations, another start, a larger
@@ -139,7 +140,7 @@ def fit_fastica(train: np.ndarray, seed: int = 0) -> FastICABaseline:
     whitening = pca_whitening(train)
     n, d = train.shape
     most = max(FIT_NUMBERS // d, 20 * d)
-    rows = np.arange(n) if n <= most else np.linspace(0, n - 1, most).astype(int)
+    rows = thin(np.arange(n), most)
     # Single precision is far finer than the tolerance and more than halves the time.
     white = whitening.transform(train[rows])[0].astype(np.float32)
     tried: list[str] = []
@@ -149,10 +150,10 @@ def fit_fastica(train: np.ndarray, seed: int = 0) -> FastICABaseline:
         tried.append(attempt.told)
         last, n_iter, converged = _run(white, attempt, seed, last)
         if converged:
-            return FastICABaseline(_rotated(whitening, last), True, n_iter, _told(tried, True, len(rows), n))
+            return ICABaseline(_rotated(whitening, last), True, n_iter, _told(tried, True, len(rows), n))
         runs.append((_contrast(white @ last.T), last, n_iter))
     _, rotation, n_iter = min(runs, key=lambda run: run[0])
-    return FastICABaseline(_rotated(whitening, rotation), False, n_iter, _told(tried, False, len(rows), n))
+    return ICABaseline(_rotated(whitening, rotation), False, n_iter, _told(tried, False, len(rows), n))
 
 
 def _run(
@@ -172,10 +173,10 @@ def _run(
         with threadpool_limits(1, user_api="blas"):
             ica.fit(white)
     converged = not any(issubclass(entry.category, ConvergenceWarning) for entry in caught)
-    return _orthogonal(ica.components_.astype(np.float64)), int(ica.n_iter_), converged
+    return orthogonal(ica.components_.astype(np.float64)), int(ica.n_iter_), converged
 
 
-def _orthogonal(unmixing: np.ndarray) -> np.ndarray:
+def orthogonal(unmixing: np.ndarray) -> np.ndarray:
     """The nearest orthogonal matrix: rounding leaves the unmixing, and log|det| with it, a little off."""
     left, _, right = np.linalg.svd(unmixing)
     return np.asarray(left @ right)

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import rankdata
 
-from latentflow.analysis.baselines import FastICABaseline, LinearMap, fit_fastica, pca_whitening
+from latentflow.analysis.baselines import ICABaseline, LinearMap, fit_fastica, pca_whitening
 from latentflow.analysis.ledger import Representation
 from latentflow.analysis.results import FastICASummary
 from latentflow.analysis.rows import FEWEST_ROWS, Choice, choose_rows
@@ -39,7 +39,7 @@ class Material:
     serial : SerialStructure
         How the evaluated rows hang together.
     whitening : LinearMap
-    ica : FastICABaseline
+    ica : ICABaseline
     encoding : Encoding
         With log p and log|det|.
     representations : tuple of Representation
@@ -54,7 +54,7 @@ class Material:
     flow_columns: tuple[str, ...]
     serial: SerialStructure
     whitening: LinearMap
-    ica: FastICABaseline
+    ica: ICABaseline
     encoding: Any
     representations: tuple[Representation, ...]
 
@@ -169,7 +169,7 @@ def _represent(
     encoding: Any,
     flow_columns: tuple[str, ...],
     whitening: LinearMap,
-    ica: FastICABaseline,
+    ica: ICABaseline,
 ) -> tuple[Representation, ...]:
     d = continuous.shape[1]
     carried = _beside(encoding)

@@ -14,9 +14,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from latentflow.analysis.interval import Interval, Result
 from latentflow.analysis.measures import (
@@ -199,6 +201,16 @@ class IndependenceResult(Result):
     history: Mapping[str, Any]
     far_rows: int
     verdict: Verdict
+    discoveries: Mapping[str, Any] = field(default_factory=dict)
+    confirmed: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    joint: Mapping[str, Any] = field(default_factory=dict)
+    magnitudes: Mapping[str, Any] = field(default_factory=dict)
+    joint_gaussianity: Any = None
+    terminal_mismatch: float | None = None
+    densities: tuple[Any, ...] = ()
+    recovery: Any = None
+    latent_facts: tuple[Any, ...] = ()
+    samples: Mapping[str, np.ndarray] = field(default_factory=dict)
     schema: int = SCHEMA_VERSION
 
     def to_json(self, path: str | os.PathLike[str]) -> Path:

@@ -8,40 +8,36 @@ correlation are in nats, and the axes say so.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap, Normalize, PowerNorm
 from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from latentflow.analysis.results import Gaussianity, IndependenceResult, PairwiseDependence
+from latentflow.analysis.results import Gaussianity, IndependenceResult
 from latentflow.report import numbers
-from latentflow.report.drawing import (
-    PALETTE,
-    axes_in,
-    curve,
-    legend,
-    printable,
-    short_names,
-    styled,
-    thinned,
-    title,
-)
+from latentflow.report.drawing import PALETTE, axes_in, curve, legend, printable, styled, thinned, title
+from latentflow.report.maps import FLOOR_NATS, MAPS, magnitude_map, pairwise_map, pairwise_maps
+from latentflow.report.scatter import pair_scatter, pair_scatters
 
-# Single hue, lightness falling all the way: it survives greyscale printing and colour blindness.
-NATS_MAP = LinearSegmentedColormap.from_list(
-    "nats", ["#f4f7fa", "#cfe0f0", "#8ab6dc", "#3f80bf", "#1c4f8f", "#0d2a52"], N=256
-)
-DIAGONAL = "#d5dae0"
-MAPS = ("raw", "fastica", "latents")  # the representations that are drawn; PCA is in the tables
-TICKS_UP_TO = 24  # columns that get a name along the axes of a heat map
-VALUES_UP_TO = 6  # columns up to which the cells of a heat map carry their value
+__all__ = [
+    "FLOOR_NATS",
+    "MAPS",
+    "ledger_chart",
+    "magnitude_map",
+    "overfit_chart",
+    "pair_scatter",
+    "pair_scatters",
+    "pairwise_map",
+    "pairwise_maps",
+    "quantile_plot",
+    "quantile_plots",
+    "round_trip_histogram",
+    "training_curve",
+    "worst_latents",
+]
+
 QUANTILE_PANELS = 8
-FLOOR_NATS = 0.01  # a colour scale ends here at the lowest: below it all is noise at any usual number of rows
 
 
 def ledger_chart(result: IndependenceResult) -> Figure:
@@ -89,56 +85,6 @@ def ledger_chart(result: IndependenceResult) -> Figure:
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
     axes.grid(axis="x", color=PALETTE["line"], linewidth=0.6)
     axes.spines["left"].set_visible(False)
-    return figure
-
-
-def pairwise_maps(result: IndependenceResult, names: Sequence[str] = MAPS) -> Figure:
-    """Dependence of every pair of columns, side by side for several representations on one colour scale.
-
-    Parameters
-    ----------
-    result : IndependenceResult
-    names : sequence of str
-        Keys of ``result.pairwise``; those that it lacks are left out.
-
-    Returns
-    -------
-    Figure
-        One map per name and one colour bar in nats; the scale is the square root, so that colour follows the
-        equivalent correlation √(2 · nats) of a weak dependence.
-    """
-    shown = [name for name in names if name in result.pairwise]
-    figure = Figure(figsize=(3.1 * len(shown) + 0.8, 3.6), layout="constrained")
-    panels = figure.subplots(1, len(shown), squeeze=False)[0]
-    norm = _nats_norm(result, shown)
-    image = None
-    for axes, name in zip(panels, shown, strict=True):
-        image = _draw_map(axes, result.pairwise[name], norm, size=2.4)
-        axes.set_title(printable(result.pairwise[name].label), parse_math=False, **title())
-    if image is not None:
-        _colour_bar(figure, image, norm, ax=list(panels), shrink=0.75)
-    return figure
-
-
-def pairwise_map(result: IndependenceResult, name: str, scale: Sequence[str] = MAPS) -> Figure:
-    """One panel of :func:`pairwise_maps` on its own, with the colour scale that all of ``scale`` share.
-
-    The panels of a result have the same width and the same square in the same place, so that they line up.
-    """
-    shown = [key for key in scale if key in result.pairwise]
-    pairwise = result.pairwise[name]
-    width, gap = 3.5, 0.12
-    left = max((_label_room(result.pairwise[key]) for key in shown), default=_label_room(pairwise))
-    below = _label_room(pairwise)
-    square = min(2.4, width - left - 0.75)
-    height = below + square + gap
-    figure = Figure(figsize=(width, height))
-    axes = figure.add_axes((left / width, below / height, square / width, square / height))
-    norm = _nats_norm(result, shown)
-    image = _draw_map(axes, pairwise, norm, size=square)
-    bar_left = (left + square + gap) / width
-    bar = figure.add_axes((bar_left, below / height, gap / width, square / height))
-    _colour_bar(figure, image, norm, cax=bar)
     return figure
 
 
@@ -192,6 +138,37 @@ def training_curve(result: IndependenceResult) -> Figure:
     return figure
 
 
+def overfit_chart(result: IndependenceResult) -> Figure:
+    """−log p on training rows and on the evaluated rows side by side, nats, with their 95 % intervals.
+
+    Parameters
+    ----------
+    result : IndependenceResult
+        Its ``neg_log_prob_train`` may be missing: then the evaluated rows stand alone.
+    """
+    evaluated = "held-out rows" if result.rows.which == "held out" else "these rows"
+    shown = [("training rows", result.neg_log_prob_train, "second"), (evaluated, result.neg_log_prob, "accent")]
+    figure = Figure(figsize=(4.5, 1.7), layout="constrained")
+    axes = axes_in(figure)
+    labels = []
+    for place, (label, interval, colour) in enumerate(shown):
+        labels.append(f"{label}\n{numbers.with_bounds(interval)}")
+        if interval is not None:
+            ends = [interval.low, interval.high]
+            axes.plot(ends, [place, place], color=PALETTE[colour], linewidth=5, solid_capstyle="butt")
+            axes.plot(interval.estimate, place, "o", color=PALETTE["ink"], markersize=6)
+    axes.set_yticks(range(len(shown)), labels)
+    axes.set_ylim(len(shown) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0, labelcolor=PALETTE["ink"])
+    axes.set_xlabel("−log p (nats), lower is better")
+    axes.margins(x=0.08)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("-", numbers.MINUS)))
+    axes.grid(axis="x", color=PALETTE["line"], linewidth=0.6)
+    axes.spines["left"].set_visible(False)
+    return figure
+
+
 def round_trip_histogram(result: IndependenceResult) -> Figure:
     """Rows by their largest round-trip error, in standard deviations of the column, on a logarithmic axis.
 
@@ -229,75 +206,6 @@ def worst_latents(result: IndependenceResult, limit: int) -> list[int]:
     if len(latents) <= limit:
         return list(range(len(latents)))
     return sorted(range(len(latents)), key=lambda index: -latents[index].anderson_darling)[:limit]
-
-
-def _nats_norm(result: IndependenceResult, names: Sequence[str]) -> PowerNorm:
-    top = max((result.pairwise[name].max_nats for name in names), default=FLOOR_NATS)
-    return PowerNorm(0.5, vmin=0.0, vmax=max(top, FLOOR_NATS))
-
-
-def _map_labels(pairwise: PairwiseDependence) -> list[str]:
-    if len(pairwise.columns) > TICKS_UP_TO:
-        return []
-    return short_names(pairwise.columns)
-
-
-def _label_room(pairwise: PairwiseDependence) -> float:
-    """Inches that the names along an axis of a heat map need."""
-    longest = max((len(label) for label in _map_labels(pairwise)), default=0)
-    return 0.12 + 0.076 * longest if longest else 0.3
-
-
-def _draw_map(axes: Axes, pairwise: PairwiseDependence, norm: Normalize, size: float) -> AxesImage:
-    styled(axes, 9.0)
-    values = np.array(pairwise.nats, dtype=float)
-    np.fill_diagonal(values, np.nan)
-    colours = NATS_MAP.with_extremes(bad=DIAGONAL)
-    image = axes.imshow(values, cmap=colours, norm=norm, interpolation="nearest")
-    places = range(len(pairwise.columns))
-    labels = _map_labels(pairwise)
-    letters = min(9.0, max(5.5, 0.8 * 72 * size / max(1, len(labels))))
-    if labels:
-        axes.set_xticks(places, labels, rotation=90, fontsize=letters, parse_math=False)
-        axes.set_yticks(places, labels, fontsize=letters, parse_math=False)
-    else:
-        axes.set_xticks([])
-        axes.set_yticks([])
-        axes.set_xlabel(f"{len(pairwise.columns)} columns", fontsize=9.0)
-    axes.tick_params(length=0)
-    for spine in axes.spines.values():
-        spine.set_visible(True)
-        spine.set_color(PALETTE["line"])
-    if len(pairwise.columns) <= VALUES_UP_TO:
-        _write_values(axes, values, norm)
-    return image
-
-
-def _write_values(axes: Axes, values: np.ndarray, norm: Normalize) -> None:
-    for (row, column), value in np.ndenumerate(values):
-        if np.isfinite(value):
-            text = "0" if value < 0.0005 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
-            colour = "#ffffff" if norm(value) > 0.55 else PALETTE["ink"]
-            axes.text(column, row, text, ha="center", va="center", fontsize=7, color=colour)
-
-
-def _colour_bar(figure: Figure, image: AxesImage, norm: Normalize, **where: Any) -> None:
-    """A colour bar in nats, its ticks far enough apart on the square-root scale to be read."""
-    top = float(norm.vmax or FLOOR_NATS)
-    ticks = [top]
-    for power in range(2, -5, -1):
-        for digit in (3, 1):
-            value = digit * 10.0**power
-            if value < top and math.sqrt(ticks[-1]) - math.sqrt(value) > 0.15 * math.sqrt(top):
-                ticks.append(value)
-    # Zero takes the place of a tick too near to it.
-    ticks = [tick for tick in ticks if math.sqrt(tick) > 0.12 * math.sqrt(top)] + [0.0]
-    bar = figure.colorbar(image, **where)
-    bar.set_ticks(ticks, labels=[f"{tick:.2g}" for tick in ticks])
-    bar.ax.minorticks_off()
-    bar.ax.tick_params(labelsize=8.5, color=PALETTE["muted"], labelcolor=PALETTE["ink"], length=2)
-    bar.set_label("dependence (nats)", fontsize=9, color=PALETTE["ink"])
-    bar.outline.set_visible(False)
 
 
 def _draw_quantiles(axes: Axes, gaussianity: Gaussianity, index: int) -> None:

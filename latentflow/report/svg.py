@@ -59,6 +59,7 @@ def inline_svg(figure: Figure, name: str, alt: str, *, themed: bool = True) -> s
     body = _own_ids(body, name)
     if themed:
         body = re.sub(r'style="[^"]*"', _page_colours, body)
+    body = re.sub(r' (?:d|x|y)="[^"]*"', _short_numbers, body)
     body = re.sub(r">\s*\n\s*<", "><", body).strip()
     width, height = (72 * size for size in figure.get_size_inches())
     kind = "themed" if themed else "scaled"
@@ -74,6 +75,12 @@ def _page_colours(style: re.Match[str]) -> str:
     for colour, value in PALETTE.items():
         text = text.replace(value, f"var(--fig-{colour})")
     return text
+
+
+def _short_numbers(attribute: re.Match[str]) -> str:
+    """Coordinates to a hundredth of a point, which no eye resolves; most of a drawing is coordinates."""
+    text = re.sub(r"-?\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", attribute[0])
+    return re.sub(r"\s+", " ", text)
 
 
 def _own_ids(body: str, name: str) -> str:

@@ -99,7 +99,7 @@ def plan_training(
     base_width = 64 if small else 128 if n_rows < 50_000 else 192
     if dimension > 32 and not small:
         base_width = base_width * 2
-    base_steps = 1500 if small else 6500
+    base_steps = 1500 if small else 6000
     chosen = {
         "width": int(base_width * width_factor),
         "depth": 2 if small else 5,

@@ -210,7 +210,7 @@ def choose_network(run: _Run, dimension: int, axes: Tensor | None) -> Trainer:
 
 def race_steps(plan: TrainingPlan) -> int:
     """Steps that each candidate network is given before one is chosen."""
-    return min(500, plan.steps // 12)
+    return min(300, plan.steps // 20)
 
 
 def separable_pace(dimension: int) -> int:
