@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from latentflow.analysis.magnitudes import Magnitudes
 from latentflow.analysis.results import IndependenceResult, LatentGaussianity, PairwiseDependence
 from latentflow.report import numbers
 from latentflow.report.drawing import curve
+from latentflow.report.scatter import pair_title
 
 
 def ledger(result: IndependenceResult) -> str:
@@ -25,6 +27,32 @@ def pairwise_map(pairwise: PairwiseDependence) -> str:
         f"Heat map, {pairwise.label}: dependence of every pair of {len(pairwise.columns)} columns, "
         f"at most {numbers.nats(pairwise.max_nats)} nats, between {first} and {second}; "
         f"on average {numbers.nats(pairwise.mean_nats)} nats."
+    )
+
+
+def magnitude_map(magnitudes: Magnitudes) -> str:
+    """Of :func:`~latentflow.report.figures.magnitude_map`."""
+    first, second = (magnitudes.columns[index] for index in magnitudes.max_pair)
+    value = float(magnitudes.correlation[magnitudes.max_pair])
+    return (
+        f"Heat map, {magnitudes.label}: rank correlation of the magnitudes of every pair of "
+        f"{len(magnitudes.columns)} columns, strongest {numbers.fixed(value, 3)} between {first} and {second}."
+    )
+
+
+def pair_scatter(result: IndependenceResult, name: str, rank: int) -> str:
+    """Of :func:`~latentflow.report.figures.pair_scatter`."""
+    points = numbers.count(len(result.samples[name]))
+    label = result.pairwise[name].label
+    return f"Scatter plot, {label}, {points} rows: {pair_title(result, name, rank)}."
+
+
+def overfit(result: IndependenceResult) -> str:
+    """Of :func:`~latentflow.report.figures.overfit_chart`."""
+    evaluated = "held-out rows" if result.rows.which == "held out" else "the evaluated rows"
+    return (
+        f"Intervals of −log p in nats: {numbers.with_bounds(result.neg_log_prob_train)} on training rows, "
+        f"{numbers.with_bounds(result.neg_log_prob)} on {evaluated}."
     )
 
 

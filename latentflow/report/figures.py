@@ -147,7 +147,10 @@ def overfit_chart(result: IndependenceResult) -> Figure:
         Its ``neg_log_prob_train`` may be missing: then the evaluated rows stand alone.
     """
     evaluated = "held-out rows" if result.rows.which == "held out" else "these rows"
-    shown = [("training rows", result.neg_log_prob_train, "second"), (evaluated, result.neg_log_prob, "accent")]
+    shown = [
+        ("training rows", result.neg_log_prob_train, "second"),
+        (evaluated, result.neg_log_prob, "accent"),
+    ]
     figure = Figure(figsize=(4.5, 1.7), layout="constrained")
     axes = axes_in(figure)
     labels = []

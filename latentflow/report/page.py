@@ -7,18 +7,14 @@ holds no script and asks for nothing outside itself, and says so to the browser.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-from matplotlib.figure import Figure
 
 from latentflow.analysis.results import IndependenceResult, Interval
 from latentflow.errors import DataError
-from latentflow.report import captions, figures, numbers, selection
-from latentflow.report.drawing import curve, printable
-from latentflow.report.svg import default_style, inline_svg
+from latentflow.report import numbers, selection
+from latentflow.report.drawings import draw_all, drawn_maps
 
 BADGES = {
     "independent": "Independent to within measurement",
@@ -27,14 +23,6 @@ BADGES = {
     "worse": "Less independent than FastICA",
 }
 NULLS = {"chi2": "χ²", "simulated": "simulated ranks"}
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """One figure as markup, with what stands under it."""
-
-    caption: str
-    svg: Markup
 
 
 def render_page(result: IndependenceResult, *, json_name: str | None = None) -> str:
@@ -56,11 +44,17 @@ def render_page(result: IndependenceResult, *, json_name: str | None = None) -> 
     return template.render(
         result=result,
         badge=BADGES.get(result.verdict.code, result.verdict.code.replace("_", " ")),
-        drawings=_drawings(result),
+        drawings=draw_all(result),
+        contents=selection.contents(result),
         removed={entry.name: entry.removed for entry in result.ledger.entries},
         differences=_differences(result),
         null=NULLS.get(result.pairwise["latents"].null, result.pairwise["latents"].null),
-        strongest={name: selection.strongest_pairs(result.pairwise[name]) for name in _maps(result)},
+        strongest={name: selection.strongest_pairs(result.pairwise[name]) for name in drawn_maps(result)},
+        confirmed={name: result.confirmed[name] for name in drawn_maps(result) if result.confirmed.get(name)},
+        n_points=max((len(values) for values in result.samples.values()), default=0),
+        fact_rows=selection.fact_rows(result),
+        matches=selection.source_matches(result),
+        n_sources=selection.source_count(result),
         n_pairs=_pairs(result),
         latents=selection.latent_rows(result),
         treatments=selection.treatment_rows(result),
@@ -131,47 +125,6 @@ def _environment() -> Environment:
     ):
         environment.filters[function.__name__] = function
     return environment
-
-
-def _drawings(result: IndependenceResult) -> dict[str, list[Drawing]]:
-    """The figures of the page by section; a section without anything to draw is empty."""
-    latents = figures.worst_latents(result, figures.QUANTILE_PANELS)
-    with default_style():
-        ledger, ledger_alt = figures.ledger_chart(result), captions.ledger(result)
-        errors, errors_alt = figures.round_trip_histogram(result), captions.round_trip_histogram(result)
-        drawings = {
-            "ledger": [_drawing("ledger", ledger, ledger_alt)],
-            "maps": [_map(result, name) for name in _maps(result)],
-            "quantiles": [_quantiles(result, index) for index in latents],
-            "round_trip": [_drawing("round-trip", errors, errors_alt)],
-            "training": [],
-        }
-        if any(curve(result.history, name)[0].size for name in ("train_loss", "validation_loss")):
-            training, alt = figures.training_curve(result), captions.training_curve(result)
-            drawings["training"] = [_drawing("training", training, alt)]
-    return drawings
-
-
-def _drawing(name: str, figure: Figure, alt: str, caption: str = "", *, themed: bool = True) -> Drawing:
-    svg = inline_svg(figure, f"figure-{name}", printable(alt), themed=themed)
-    return Drawing(caption, Markup(svg))
-
-
-def _map(result: IndependenceResult, name: str) -> Drawing:
-    figure, alt = figures.pairwise_map(result, name), captions.pairwise_map(result.pairwise[name])
-    # A colour scale is not the page's to choose: the whole drawing is inverted on a dark screen.
-    return _drawing(f"map-{name}", figure, alt, result.pairwise[name].label, themed=False)
-
-
-def _quantiles(result: IndependenceResult, index: int) -> Drawing:
-    latent = result.gaussianity.latents[index]
-    figure, alt = figures.quantile_plot(result, index), captions.quantile_plot(latent)
-    return _drawing(f"quantiles-{index}", figure, alt, latent.name)
-
-
-def _maps(result: IndependenceResult) -> list[str]:
-    """The representations whose pairs are drawn; none where there is but one coordinate."""
-    return [name for name in figures.MAPS if name in result.pairwise and _pairs(result)]
 
 
 def _pairs(result: IndependenceResult) -> int:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
+from latentflow.analysis.latent_facts import LatentFacts
 from latentflow.analysis.results import IndependenceResult, LatentGaussianity, PairwiseDependence
+from latentflow.analysis.samples import worst_pairs
 from latentflow.report import numbers
 from latentflow.report.figures import worst_latents
 
@@ -36,36 +36,100 @@ class LatentRow:
     correlation: float | None
 
 
+@dataclass(frozen=True)
+class FactRow:
+    """One latent by its place among the latents, and the FastICA component matched with it."""
+
+    order: int
+    facts: LatentFacts
+    component: str
+    correlation: float | None
+
+
+@dataclass(frozen=True)
+class SourceMatch:
+    """One true source and the latent matched with it."""
+
+    source: str
+    coordinate: str
+    correlation: float | None
+
+
+def contents(result: IndependenceResult) -> list[tuple[str, str]]:
+    """The sections that the page has, as (id, words), in its order."""
+    return [
+        ("ledger", "Ledger"),
+        *([("densities", "Densities")] if result.densities else []),
+        ("pairs", "Pairs"),
+        *([("joint", "All at once")] if result.joint else []),
+        ("gaussianity", "Gaussianity"),
+        *([("latents", "Latents")] if result.latent_facts else []),
+        *([("recovery", "True sources")] if result.recovery else []),
+        ("round-trip", "Round trip"),
+        ("training", "Training"),
+        ("columns", "Columns"),
+        ("methods", "How it was measured"),
+    ]
+
+
 def strongest_pairs(pairwise: PairwiseDependence, limit: int = PAIR_ROWS) -> list[Pair]:
     """The most dependent pairs, strongest first, with Bonferroni-adjusted p-values."""
-    rows, columns = np.triu_indices(len(pairwise.columns), k=1)
-    effects = np.asarray(pairwise.nats)[rows, columns]
-    order = np.argsort(-effects, kind="stable")[:limit]
+    pairs = len(pairwise.columns) * (len(pairwise.columns) - 1) // 2
     return [
         Pair(
-            first=pairwise.columns[rows[at]],
-            second=pairwise.columns[columns[at]],
-            nats=float(effects[at]),
-            p_adjusted=min(1.0, rows.size * float(pairwise.p_value[rows[at], columns[at]])),
+            first=pairwise.columns[first],
+            second=pairwise.columns[second],
+            nats=float(pairwise.nats[first, second]),
+            p_adjusted=min(1.0, pairs * float(pairwise.p_value[first, second])),
         )
-        for at in order
+        for first, second in worst_pairs(pairwise, limit)
     ]
 
 
 def latent_rows(result: IndependenceResult, limit: int = TABLE_ROWS) -> list[LatentRow]:
     """All latents in order, or the ``limit`` farthest from normal."""
-    components = result.pairwise["fastica"].columns if "fastica" in result.pairwise else ()
-    rows = []
-    for index in worst_latents(result, limit):
-        matched = result.fastica.matched[index] if index < len(result.fastica.matched) else None
-        rows.append(
-            LatentRow(
-                measured=result.gaussianity.latents[index],
-                component=numbers.MISSING if matched is None else _name(components, matched),
-                correlation=None if matched is None else result.fastica.correlation[index],
-            )
+    return [
+        LatentRow(result.gaussianity.latents[index], *_matched_component(result, index))
+        for index in worst_latents(result, limit)
+    ]
+
+
+def fact_rows(result: IndependenceResult, limit: int = TABLE_ROWS) -> list[FactRow]:
+    """All latents in order, or the ``limit`` that explain most of the variance, the best first."""
+    facts = result.latent_facts
+    order = list(range(len(facts)))
+    if len(order) > limit:
+        order = sorted(order, key=lambda index: -facts[index].variance_explained)[:limit]
+    return [FactRow(index + 1, facts[index], *_matched_component(result, index)) for index in order]
+
+
+def source_count(result: IndependenceResult) -> int:
+    """The number of true sources; 0 where none are known."""
+    return max((len(entry.matched) for entry in result.recovery.entries), default=0) if result.recovery else 0
+
+
+def source_matches(result: IndependenceResult, limit: int = TABLE_ROWS) -> list[SourceMatch]:
+    """The latent matched with each source, in the order of the sources; of many, those recovered least."""
+    if not result.recovery:
+        return []
+    for entry in result.recovery.entries:
+        if entry.name == "latents":
+            break
+    else:
+        return []
+    order = list(range(len(entry.matched)))
+    if len(order) > limit:
+        order = sorted(order, key=lambda index: abs(entry.correlation[index] or 0.0))[:limit]
+    return [
+        SourceMatch(
+            source=f"source {index}",
+            coordinate=numbers.MISSING
+            if entry.matched[index] is None
+            else result.latent_names[entry.matched[index]],
+            correlation=entry.correlation[index],
         )
-    return rows
+        for index in order
+    ]
 
 
 def treatment_rows(result: IndependenceResult, limit: int = TABLE_ROWS) -> list[Mapping[str, Any]]:
@@ -172,5 +236,11 @@ _PROVENANCE_LINES = (
 )
 
 
-def _name(components: tuple[str, ...], index: int) -> str:
-    return components[index] if index < len(components) else f"component {index}"
+def _matched_component(result: IndependenceResult, index: int) -> tuple[str, float | None]:
+    """The FastICA component matched with latent ``index``, and their rank correlation."""
+    if index >= len(result.fastica.matched):
+        return numbers.MISSING, None
+    matched = result.fastica.matched[index]
+    components = result.pairwise["fastica"].columns if "fastica" in result.pairwise else ()
+    name = components[matched] if matched < len(components) else f"component {matched}"
+    return name, result.fastica.correlation[index]

@@ -22,7 +22,7 @@ HILL = (math.log(0.2), 1.2)
 NODES = 2049
 #: Noise draws per validation row, and most (row, draw) pairs in one validation.
 VALIDATION_DRAWS = 8
-VALIDATION_PAIRS = 8_192
+VALIDATION_PAIRS = 16_384
 #: Stretches of validation rows over which two networks are compared; neighbours may be alike, stretches less so.
 STRETCHES = 20
 

@@ -24,6 +24,7 @@ from latentflow.analysis.results import (
     Rows,
     Verdict,
 )
+from tests.report.records import further_records
 
 LABELS = {"raw": "Raw columns", "pca": "PCA whitening", "fastica": "FastICA", "latents": "Latents"}
 REMOVED = {"raw": 0.0, "pca": 0.61, "fastica": 1.38, "latents": 8.33}
@@ -185,6 +186,13 @@ def build_result(
         columns = tuple(f"Turbine sensor {index}" if index % 3 == 0 else f"temp{index}" for index in range(d))
     latent_names = tuple(f"latent{index:02d}" for index in range(d))
     ica_names = tuple(f"ica{index:02d}" for index in range(d))
+    values = {"raw": raw, "pca": half_way, "fastica": half_way, "latents": z}
+    pairwise = {
+        "raw": _pairwise("raw", raw, columns),
+        "pca": _pairwise("pca", half_way, tuple(f"pc{index:02d}" for index in range(d))),
+        "fastica": _pairwise("fastica", half_way, ica_names),
+        "latents": _pairwise("latents", z, latent_names),
+    }
     fields: dict[str, Any] = {
         "provenance": {
             "version": "0.1.0",
@@ -212,12 +220,7 @@ def build_result(
         "neg_log_prob_gaussian": interval(7.204, 0.035),
         "log_prob_gain": interval(1.392, 0.02),
         "neg_log_prob_train": interval(5.71, 0.04),
-        "pairwise": {
-            "raw": _pairwise("raw", raw, columns),
-            "pca": _pairwise("pca", half_way, tuple(f"pc{index:02d}" for index in range(d))),
-            "fastica": _pairwise("fastica", half_way, ica_names),
-            "latents": _pairwise("latents", z, latent_names),
-        },
+        "pairwise": pairwise,
         "gaussianity": _gaussianity(z, latent_names),
         "round_trip": _round_trip(n),
         "fastica": FastICASummary(
@@ -243,7 +246,7 @@ def build_result(
             ),
         ),
     }
-    return IndependenceResult(**{**fields, **changes})
+    return IndependenceResult(**{**fields, **further_records(values, pairwise), **changes})
 
 
 @pytest.fixture(scope="session")
