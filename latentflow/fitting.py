@@ -28,7 +28,7 @@ from latentflow.score.sizing import TrainingPlan, plan_training
 from latentflow.score.training import Progress, TrainingRecord, train_denoiser
 
 #: Steps of the frozen encoding grid.
-GRID_STEPS = 48
+GRID_STEPS = 64
 #: Noise levels at which the flow may start; rows, numbers (rows × columns) and grid steps that choose among them.
 STARTS = (0.002, 0.005, 0.01, 0.03, 0.1, 0.2)
 START_ROWS = 400

@@ -35,6 +35,7 @@ NEGLIGIBLE_PER_LATENT = 0.005  # nats
 NEGLIGIBLE_PAIR = 0.01  # nats
 FEW_ROWS_PER_COLUMN = 100
 MANY_TIES = 0.5  # share of columns
+SMALLEST_TOLD = 1e-4  # nats; a bound on the left side of zero is chance, and no dependence is below zero
 STILL_FALLING = 0.01  # share by which the validation loss fell over the last quarter of training
 
 
@@ -229,7 +230,7 @@ def _independent_headline(latents: PairwiseDependence) -> str:
         )
     return (
         "The latents are independent to within measurement: on these rows, what dependence their pairs may "
-        f"still hold is below {figure(max(latents.tree.high, 0.0))} nats in all."
+        f"still hold is below {figure(max(latents.tree.high, SMALLEST_TOLD))} nats in all."
     )
 
 
