@@ -47,6 +47,19 @@ PAGE_SUFFIX = ".independence.html"
     show_default=True,
     help="Bootstrap draws of the intervals.",
 )
+@click.option(
+    "--sources",
+    metavar="KEY",
+    help="Key in DATA of the true sources, where they are known: one row for each row of the table. Every "
+    "representation is then matched with them.",
+)
+@click.option(
+    "--peer",
+    "peers",
+    type=click.Choice(["picard", "spline-flow"]),
+    multiple=True,
+    help="A further baseline, may be repeated; needs pip install 'latentflow[peers]'.",
+)
 @options.device
 @options.seed("the bootstrap and of FastICA")
 @options.as_json
@@ -61,6 +74,8 @@ def command(
     missing: str,
     rows: str,
     n_boot: int,
+    sources: str | None,
+    peers: tuple[str, ...],
     device: str,
     seed: int,
     as_json: bool,
@@ -82,7 +97,14 @@ def command(
         check_output(path, data, model_path)
     with busy("measuring independence", quiet=quiet or as_json):
         result = independence_report(
-            model, table, rows=rows.replace("-", "_"), missing=missing, n_boot=n_boot, seed=seed
+            model,
+            table,
+            rows=rows.replace("-", "_"),
+            missing=missing,
+            sources=sources,
+            peers=[peer.replace("-", "_") for peer in peers],
+            n_boot=n_boot,
+            seed=seed,
         )
         page, figures = write_report(result, output, json_output)
     told = {"command": "independence-report", "output": str(page), "json_output": str(figures)}

@@ -97,6 +97,11 @@ def about_fit(evidence: Evidence, latents: np.ndarray, far: int) -> list[str]:
     """Repeated rows, rows far outside the training data, a FastICA that did not converge, over-fitting."""
     found = []
     rows, ica, overfit = evidence.rows, evidence.fastica, evidence.overfit
+    if rows.n_eval <= latents.shape[1]:
+        found.append(
+            f"{rows.n_eval} rows were evaluated for {latents.shape[1]} latents: with no more rows than latents "
+            "neither pairs nor the whole can be judged well; evaluate more rows."
+        )
     repeated = min(tied_fraction(column) for column in latents.T)
     if repeated > REPEATED:
         found.append(

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.special import erfc, log_ndtr, ndtr, ndtri
 from scipy.stats import chi2, kstwo, norm
 
+from latentflow.analysis import block_signs
 from latentflow.analysis.measures import Gaussianity, LatentGaussianity, RadiusTest
 from latentflow.analysis.serial import variance_inflation
 
@@ -25,9 +26,10 @@ def gaussianity(z: np.ndarray, names: Sequence[str], *, dependent: bool = False)
     names : sequence of str
         k names.
     dependent : bool
-        Whether rows are autocorrelated (and stand in order): standard errors and p-values then use each
-        latent's effective number of rows, n / (1 + 2 Σ autocorrelations), which errs on the side of not
-        rejecting.
+        Whether rows are autocorrelated (and stand in order): standard errors then use each latent's effective
+        number of rows, n / (1 + 2 Σ autocorrelations), and p-values come from blocks of rows whose signs are
+        changed (:mod:`latentflow.analysis.block_signs`); where that leaves fewer than 12 blocks, p-values use
+        the effective number of rows too, which errs on the side of not rejecting.
 
     Returns
     -------
@@ -38,7 +40,7 @@ def gaussianity(z: np.ndarray, names: Sequence[str], *, dependent: bool = False)
     n, k = z.shape
     effective = np.array([n / variance_inflation(column) if dependent else float(n) for column in z.T])
     squared = [anderson_darling(column) for column in z.T]
-    p_values = np.array([anderson_darling_p(a * m / n, m) for a, m in zip(squared, effective, strict=True)])
+    p_values = _p_values(z, squared, effective)
     adjusted = holm(p_values)
     latents = tuple(
         _latent(names[j], z[:, j], float(effective[j]), squared[j], float(p_values[j]), float(adjusted[j]))
@@ -52,6 +54,21 @@ def gaussianity(z: np.ndarray, names: Sequence[str], *, dependent: bool = False)
     quantiles = np.quantile(z, levels, axis=0).T
     radius = radius_test(z, dependent=dependent)
     return Gaussianity(latents, radius, levels, points, quantiles, band, n, smallest)
+
+
+def _p_values(z: np.ndarray, squared: Sequence[float], effective: np.ndarray) -> np.ndarray:
+    """P-value of each A² (k,), from as many rows as count, or from signed blocks of autocorrelated rows."""
+    n = len(z)
+    p = np.array([anderson_darling_p(a * m / n, m) for a, m in zip(squared, effective, strict=True)])
+    block = block_signs.signed_block(n / float(effective.min()), n)
+    if block is None or effective.min() >= n:
+        return p
+    numbers = block_signs.block_numbers(n, block)
+    signed = block_signs.signs(int(numbers[-1]) + 1, np.random.default_rng([23, n, len(p)]))
+    for j, column in enumerate(z.T):
+        if effective[j] < n:
+            p[j] = block_signs.squared_p(block_signs.excess_counts(ndtr(column), numbers), signed)
+    return p
 
 
 def anderson_darling(z: np.ndarray) -> float:
@@ -108,14 +125,22 @@ def holm(p_values: np.ndarray) -> np.ndarray:
 
 
 def radius_test(z: np.ndarray, *, dependent: bool = False) -> RadiusTest:
-    """‖z‖² of each row of (n, k) against χ²_k by Kolmogorov–Smirnov, which sees some joint misfit."""
+    """‖z‖² of each row of (n, k) against χ²_k by Kolmogorov–Smirnov, which sees some joint misfit.
+
+    Where rows are dependent, the p-value comes as in :func:`gaussianity`.
+    """
     n, k = z.shape
     squared = (z**2).sum(axis=1)
     levels = np.sort(chi2.cdf(squared, k))
     steps = np.arange(1, n + 1) / n
     distance = float(max((steps - levels).max(), (levels - steps + 1.0 / n).max()))
-    effective = n / variance_inflation(squared) if dependent else float(n)
-    p_value = float(kstwo.sf(distance, max(round(effective), 1)))
+    inflation = variance_inflation(squared) if dependent else 1.0
+    p_value = float(kstwo.sf(distance, max(round(n / inflation), 1)))
+    block = block_signs.signed_block(inflation, n) if inflation > 1.0 else None
+    if block is not None:
+        numbers = block_signs.block_numbers(n, block)
+        signed = block_signs.signs(int(numbers[-1]) + 1, np.random.default_rng([31, n, k]))
+        p_value = block_signs.largest_p(block_signs.excess_counts(chi2.cdf(squared, k), numbers), signed)
     return RadiusTest(ks=distance, p_value=p_value, mean_ratio=float(squared.mean() / k), degrees=k)
 
 

@@ -2,46 +2,51 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
 
 from latentflow.analysis.alerts import TIED, collect_alerts
 from latentflow.analysis.baselines import gaussian_neg_log_prob
+from latentflow.analysis.confirmation import confirm_pairs
+from latentflow.analysis.densities import Baseline, BaselineDensity, baseline_densities
 from latentflow.analysis.dependence import pairwise_dependence
+from latentflow.analysis.discoveries import discoveries
 from latentflow.analysis.gaussianity import gaussianity
 from latentflow.analysis.interval import Interval
+from latentflow.analysis.joint import joint_dependence
+from latentflow.analysis.joint_gaussianity import joint_gaussianity
+from latentflow.analysis.latent_facts import latent_facts
 from latentflow.analysis.ledger import ledger
+from latentflow.analysis.magnitudes import magnitudes
 from latentflow.analysis.measures import PairwiseDependence
+from latentflow.analysis.mismatch import terminal_mismatch
 from latentflow.analysis.preparation import Material, fastica_summary, prepare
+from latentflow.analysis.provenance import provenance
+from latentflow.analysis.recovery import recovery
 from latentflow.analysis.resample import intervals
 from latentflow.analysis.results import IndependenceResult, Rows
 from latentflow.analysis.roundtrip import round_trip
 from latentflow.analysis.rows import thin
 from latentflow.analysis.verdict import Evidence, judge
-from latentflow.errors import ModelFileError
 
 TRAINING_ROWS_JUDGED = 1_000
-PACKAGES = ("latentflow", "numpy", "scipy", "scikit-learn", "torch")
-FIT_FACTS = (
-    "seed",
-    "preset",
-    "steps",
-    "device",
-    "seconds",
-    "n_train",
-    "n_validation",
-    "n_held_out",
-    "sigma_min",
-    "sigma_max",
-)
+#: Representations that are tested jointly and drawn; all others are in the ledger and the tables of pairs.
+SHOWN = ("raw", "fastica", "latents")
+SHOWN_ROWS = 1_000
 
 
 def independence_report(
-    model: Any, X: Any, *, rows: str = "auto", missing: str = "error", n_boot: int = 1000, seed: int = 0
+    model: Any,
+    X: Any,
+    *,
+    rows: str = "auto",
+    missing: str = "error",
+    sources: Any = None,
+    peers: Sequence[str] = (),
+    n_boot: int = 1000,
+    seed: int = 0,
 ) -> IndependenceResult:
     """Measure how independent the latents of a model are, against raw columns, PCA whitening and FastICA.
 
@@ -56,10 +61,15 @@ def independence_report(
         At most 50 000, evenly spaced.
     missing : {"error", "drop"}
         What to do with rows of another table that have missing values.
+    sources : str or array (n, m), optional
+        The true sources, where they are known: a key of the table's file, or one row for each row of the table.
+        Every representation is then matched with them.
+    peers : sequence of {"picard", "spline_flow"}
+        Further baselines, which need the extra ``latentflow[peers]``.
     n_boot : int
         Bootstrap draws of the intervals.
     seed : int
-        Of the bootstrap, of FastICA and of the draws of the round trip.
+        Of the bootstrap, of FastICA, of the joint tests and of the draws of the round trip.
 
     Returns
     -------
@@ -70,9 +80,10 @@ def independence_report(
     ------
     DataError
         The table lacks a column of the model or has missing values; the model held no rows out; fewer than 10
-        rows, or fewer training rows than columns; fewer than two columns vary.
+        rows, or fewer training rows than columns; fewer than two columns vary; sources do not fit the rows; a
+        peer is not installed.
     """
-    material = prepare(model, X, rows=rows, missing=missing, seed=seed)
+    material = prepare(model, X, rows=rows, missing=missing, seed=seed, sources=sources, peers=peers)
     rng = np.random.default_rng(seed)
     block, encoding = material.block, material.encoding
     account = ledger(material.representations, rng=rng, n_boot=n_boot, block=block)
@@ -95,7 +106,7 @@ def independence_report(
     )
     trip = round_trip(model, material.values, encoding.latents, material.carried, rng)
     return IndependenceResult(
-        provenance=_provenance(model, material, rows=rows, n_boot=n_boot, seed=seed),
+        provenance=provenance(model, material, rows=rows, n_boot=n_boot, seed=seed),
         columns=tuple(str(name) for name in model.columns),
         flow_columns=material.flow_columns,
         latent_names=tuple(model.latent_names),
@@ -114,6 +125,55 @@ def independence_report(
         history=evidence.history,
         far_rows=int(np.count_nonzero(encoding.far)),
         verdict=judge(evidence),
+        densities=_densities(material, own, rng, n_boot),
+        recovery=None if material.sources is None else recovery(material.representations, material.sources),
+        latent_facts=latent_facts(
+            encoding.latents, model.latent_names, material.continuous, material.flow_columns
+        ),
+        terminal_mismatch=terminal_mismatch(
+            model.preprocessor.forward(material.values)[0][:, : encoding.latents.shape[1]],
+            float(model.sigmas[-1]),
+            block=block,
+        ),
+        joint_gaussianity=joint_gaussianity(encoding.latents, rng, block=block),
+        **_closer(material, evidence.pairwise, rng),
+    )
+
+
+def _closer(
+    material: Material, pairwise: Mapping[str, PairwiseDependence], rng: np.random.Generator
+) -> dict[str, Any]:
+    """What a closer look at the representations of :data:`SHOWN` finds, as fields of the result."""
+    shown = [material.representation(name) for name in SHOWN]
+    block = material.block
+    picked = thin(np.arange(len(material.values)), SHOWN_ROWS)
+    return {
+        "discoveries": {name: discoveries(found.p_value) for name, found in pairwise.items()},
+        "confirmed": {
+            rep.name: confirm_pairs(rep.values, pairwise[rep.name], rng, block=block) for rep in shown
+        },
+        "joint": {
+            rep.name: joint_dependence(rep.values, rep.name, rep.label, rng, block=block) for rep in shown
+        },
+        "magnitudes": {
+            rep.name: magnitudes(rep.values, rep.name, label=rep.label, columns=rep.columns, block=block)
+            for rep in shown
+        },
+        "samples": {rep.name: rep.values[picked] for rep in shown},
+    }
+
+
+def _densities(
+    material: Material, own: np.ndarray, rng: np.random.Generator, n_boot: int
+) -> tuple[BaselineDensity, ...]:
+    baselines = [
+        Baseline("raw", "Raw columns"),
+        Baseline("pca", "PCA whitening", material.whitening),
+        Baseline("fastica", "FastICA", material.ica),
+        *(Baseline(peer.name, peer.label, peer.map) for peer in material.peers),
+    ]
+    return baseline_densities(
+        baselines, material.train, material.continuous, own, rng, n_boot=n_boot, block=material.block
     )
 
 
@@ -171,32 +231,3 @@ def _tied_share(treatments: Sequence[Mapping[str, Any]]) -> float:
         t.get("lattice", "none") != "none" and float(t.get("tied_fraction") or 0.0) > TIED for t in flowing
     )
     return tied / max(len(flowing), 1)
-
-
-def _provenance(model: Any, material: Material, *, rows: str, n_boot: int, seed: int) -> dict[str, Any]:
-    record, table = model.record, material.table
-    try:
-        model_hash = model.hash
-    except ModelFileError:  # a closed form has no file
-        model_hash = None
-    versions = {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES}
-    return {
-        "version": versions["latentflow"],
-        "versions": versions,
-        "model_hash": model_hash,
-        "model_version": record.get("version"),
-        "file": None if table.path is None else str(table.path),
-        "key": table.key,
-        "fingerprint": table.fingerprint(),
-        "seed": seed,
-        "n_boot": n_boot,
-        "rows": rows,
-        "fit": {name: record[name] for name in FIT_FACTS if name in record},
-    }
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,14 @@ from scipy.stats import rankdata
 
 from latentflow.analysis.baselines import ICABaseline, LinearMap, fit_fastica, pca_whitening
 from latentflow.analysis.ledger import Representation
+from latentflow.analysis.peers import Peer, fit_peers
+from latentflow.analysis.representations import carried_directions, represent
 from latentflow.analysis.results import FastICASummary
 from latentflow.analysis.rows import FEWEST_ROWS, Choice, choose_rows
 from latentflow.analysis.serial import SerialStructure, serial_structure
+from latentflow.analysis.truth import read_sources
 from latentflow.data.tables import Table, as_table, open_table
 from latentflow.errors import DataError
-
-LABELS = {"raw": "Raw columns", "pca": "PCA whitening", "fastica": "FastICA", "latents": "Latents"}
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,12 @@ class Material:
     encoding : Encoding
         With log p and log|det|.
     representations : tuple of Representation
-        ``raw``, ``pca``, ``fastica``, ``latents``.
+        ``raw``, ``pca``, ``fastica``, the peers, ``latents``.
+    train : ndarray (m, d)
+        Rows that the baselines were fitted on, as ``continuous``.
+    peers : tuple of Peer
+    sources : ndarray (n, m) or None
+        The truth of the evaluated rows, where it was given.
     """
 
     table: Table
@@ -57,6 +64,13 @@ class Material:
     ica: ICABaseline
     encoding: Any
     representations: tuple[Representation, ...]
+    train: np.ndarray
+    peers: tuple[Peer, ...]
+    sources: np.ndarray | None
+
+    def representation(self, name: str) -> Representation:
+        """The representation called ``name``."""
+        return next(rep for rep in self.representations if rep.name == name)
 
     @property
     def block(self) -> int | None:
@@ -66,27 +80,39 @@ class Material:
     @property
     def carried(self) -> np.ndarray | None:
         """Whitened directions beside the latents, None where there are none."""
-        return _beside(self.encoding)
+        return carried_directions(self.encoding)
 
 
-def prepare(model: Any, X: Any, *, rows: str, missing: str, seed: int) -> Material:
+def prepare(
+    model: Any,
+    X: Any,
+    *,
+    rows: str,
+    missing: str,
+    seed: int,
+    sources: Any = None,
+    peers: Sequence[str] = (),
+) -> Material:
     """Choose and read rows, fit the baselines, encode; arguments and errors of ``independence_report``."""
     table = open_for(model, X)
     flow_columns = tuple(str(model.columns[i]) for i in model.preprocessor.kept)
     if len(flow_columns) < 2:
+        found = f"'{flow_columns[0]}' is the only one" if flow_columns else "there is none"
         raise DataError(
-            "independence needs at least two columns that vary and do not follow from one another; "
-            f"'{flow_columns[0]}' is the only one"
+            f"independence needs at least two columns that vary and do not follow from one another; {found}"
         )
     choice = choose_rows(model, table, rows)
-    values = read_complete(table, choice.evaluate, missing)
+    values, kept = read_complete(table, choice.evaluate, missing)
+    truth = None if sources is None else read_sources(sources, table, kept)
     continuous = model.preprocessor.continuous(values)
     train_values, train = values, continuous
     if not choice.in_sample:
-        train_values = read_complete(table, choice.train, missing)
+        train_values, _ = read_complete(table, choice.train, missing)
         train = model.preprocessor.continuous(train_values)
     whitening, ica = pca_whitening(train), fit_fastica(train, seed)
+    fitted_peers = fit_peers(peers, train, seed)
     encoding = model.encode(values, log_prob=True)
+    refuse_broken(encoding, tuple(model.latent_names))
     return Material(
         table=table,
         choice=choice,
@@ -98,8 +124,29 @@ def prepare(model: Any, X: Any, *, rows: str, missing: str, seed: int) -> Materi
         whitening=whitening,
         ica=ica,
         encoding=encoding,
-        representations=_represent(model, continuous, encoding, flow_columns, whitening, ica),
+        representations=represent(model, continuous, encoding, flow_columns, whitening, ica, fitted_peers),
+        train=train,
+        peers=fitted_peers,
+        sources=truth,
     )
+
+
+def refuse_broken(encoding: Any, names: tuple[str, ...]) -> None:
+    """Refuse latents and densities that are not finite, and latents that do not vary: none can be judged."""
+    latents = np.asarray(encoding.latents)
+    finite = np.isfinite(latents).all(axis=1) & np.isfinite(encoding.log_prob) & np.isfinite(encoding.log_det)
+    if not finite.all():
+        raise DataError(
+            f"{(~finite).sum()} of {len(latents)} rows have latents or densities that are not finite: the model "
+            "is broken there; fit again"
+        )
+    flat = [name for name, column in zip(names, latents.T, strict=True) if np.ptp(column) == 0.0]
+    if flat:
+        more = f" and {len(flat) - 1} more have" if len(flat) > 1 else " has"
+        raise DataError(
+            f"latent '{flat[0]}'{more} a single value on these {len(latents)} rows, so nothing can be said of "
+            "independence; give rows that vary, or fit again without the column it stands for (--drop-columns)"
+        )
 
 
 def open_for(model: Any, X: Any) -> Table:
@@ -113,6 +160,8 @@ def open_for(model: Any, X: Any) -> Table:
         table = as_table(X, columns)
     else:
         found = np.asarray(X)
+        if found.ndim == 0:
+            raise DataError("a single value is not a table; give rows by columns, or the path of a file")
         wide = int(np.prod(found.shape[1:])) if found.ndim > 1 else 1
         if wide != len(columns):
             raise DataError(f"the model was fitted on {len(columns)} columns, and this array has {wide}")
@@ -128,26 +177,26 @@ def open_for(model: Any, X: Any) -> Table:
     return table
 
 
-def read_complete(table: Table, index: np.ndarray, missing: str) -> np.ndarray:
-    """The rows (m, D) at these positions; those with missing values dropped or refused."""
+def read_complete(table: Table, index: np.ndarray, missing: str) -> tuple[np.ndarray, np.ndarray]:
+    """The rows (m, D) at these positions and their positions (m,); those with missing values dropped or refused."""
     if missing not in ("error", "drop"):
         raise DataError(f"missing must be 'error' or 'drop', not {missing!r}")
     values = table.read_rows(index)
     complete = np.isfinite(values).all(axis=1)
     if complete.all():
-        return values
+        return values, index
     if missing == "error":
         table.refuse_missing()
     if complete.sum() < FEWEST_ROWS:
         raise DataError(
             f"{table.path or 'the table'} has {complete.sum()} complete rows; {FEWEST_ROWS} are needed"
         )
-    return values[complete]
+    return values[complete], index[complete]
 
 
 def fastica_summary(material: Material) -> FastICASummary:
     """How FastICA ran, and its components matched with the latents by |Spearman correlation|."""
-    latents, components = material.encoding.latents, material.representations[2].values
+    latents, components = material.encoding.latents, material.representation("fastica").values
     k = latents.shape[1]
     ranks = rankdata(np.concatenate([latents, components], axis=1), axis=0)
     correlation = np.corrcoef(ranks, rowvar=False)[:k, k:]
@@ -161,35 +210,3 @@ def fastica_summary(material: Material) -> FastICASummary:
         matched=tuple(int(j) for j in other),
         correlation=tuple(float(value) for value in signed),
     )
-
-
-def _represent(
-    model: Any,
-    continuous: np.ndarray,
-    encoding: Any,
-    flow_columns: tuple[str, ...],
-    whitening: LinearMap,
-    ica: ICABaseline,
-) -> tuple[Representation, ...]:
-    d = continuous.shape[1]
-    carried = _beside(encoding)
-    latents, names = encoding.latents, tuple(model.latent_names)
-    if carried is not None:
-        latents = np.concatenate([latents, carried], axis=1)
-        names += tuple(f"carried{i:02d}" for i in range(carried.shape[1]))
-    numbered = [f"{i:02d}" for i in range(d)]
-    pca, pca_log_det = whitening.transform(continuous)
-    components, ica_log_det = ica.transform(continuous)
-    return (
-        Representation("raw", LABELS["raw"], continuous, 0.0, flow_columns),
-        Representation("pca", LABELS["pca"], pca, pca_log_det, tuple(f"pc{i}" for i in numbered)),
-        Representation(
-            "fastica", LABELS["fastica"], components, ica_log_det, tuple(f"ica{i}" for i in numbered)
-        ),
-        Representation("latents", LABELS["latents"], latents, np.asarray(encoding.log_det), names),
-    )
-
-
-def _beside(encoding: Any) -> np.ndarray | None:
-    carried = encoding.carried
-    return carried if carried is not None and carried.shape[1] > 0 else None

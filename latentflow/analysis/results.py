@@ -3,7 +3,7 @@
 Units: entropies, total correlation (TC), dependence and −log p are in nats; −log p and everything that
 contains H(x) is per row of the table and in the user's units (after dequantisation of lattice columns). Four
 representations of the same rows appear throughout, by these names and in this order: ``raw``, ``pca``,
-``fastica``, ``latents``.
+``fastica``, ``latents``, and before the last the peers ``picard`` and ``spline_flow`` where they were asked for.
 
 Schema version 1 (field ``schema`` of :class:`IndependenceResult`): ``to_dict()`` of each record holds exactly
 its fields, by their names; arrays are nested lists; a number that does not exist is null.
@@ -11,6 +11,7 @@ its fields, by their names; arrays are nested lists; a number that does not exis
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from collections.abc import Mapping
@@ -20,7 +21,14 @@ from typing import Any
 
 import numpy as np
 
-from latentflow.analysis.interval import Interval, Result
+from latentflow.analysis.confirmation import PairConfirmation
+from latentflow.analysis.densities import BaselineDensity
+from latentflow.analysis.discoveries import Discoveries
+from latentflow.analysis.interval import Interval, Result, plain
+from latentflow.analysis.joint import JointDependence
+from latentflow.analysis.joint_gaussianity import JointGaussianity
+from latentflow.analysis.latent_facts import LatentFacts
+from latentflow.analysis.magnitudes import Magnitudes
 from latentflow.analysis.measures import (
     Gaussianity,
     Histogram,
@@ -31,6 +39,8 @@ from latentflow.analysis.measures import (
     RadiusTest,
     RoundTrip,
 )
+from latentflow.analysis.recovery import Recovery
+from latentflow.analysis.samples import shown_samples
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -180,6 +190,26 @@ class IndependenceResult(Result):
     far_rows : int
         Evaluated rows that lie far outside the training data.
     verdict : Verdict
+    discoveries : mapping of str to Discoveries
+        By representation: how many pairs are found dependent at a false discovery rate of 5 %.
+    confirmed : mapping of str to tuple of PairConfirmation
+        ``raw``, ``fastica`` and ``latents``: their most dependent pairs, measured again by other means.
+    joint : mapping of str to JointDependence
+        The same three: a classifier's test of all coordinates at once, and the bound on TC that it gives.
+    magnitudes : mapping of str to Magnitudes
+        The same three: rank correlations of magnitudes.
+    joint_gaussianity : JointGaussianity or None
+        Of the latents.
+    terminal_mismatch : float or None
+        KL divergence, nats, that a perfect score would leave at the σ_max in use; None for heavy tails.
+    densities : tuple of BaselineDensity
+        −log p of the baselines with normal and with fitted marginals.
+    recovery : Recovery or None
+        Every representation against the true sources, where they were given.
+    latent_facts : tuple of LatentFacts
+        What each latent is worth in the data, and the columns it goes with.
+    samples : mapping of str to ndarray (m, d)
+        At most 1 000 evenly spaced evaluated rows of the three; ``to_dict`` keeps the pairs that are drawn.
     """
 
     provenance: Mapping[str, Any]
@@ -201,17 +231,33 @@ class IndependenceResult(Result):
     history: Mapping[str, Any]
     far_rows: int
     verdict: Verdict
-    discoveries: Mapping[str, Any] = field(default_factory=dict)
-    confirmed: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
-    joint: Mapping[str, Any] = field(default_factory=dict)
-    magnitudes: Mapping[str, Any] = field(default_factory=dict)
-    joint_gaussianity: Any = None
+    discoveries: Mapping[str, Discoveries] = field(default_factory=dict)
+    confirmed: Mapping[str, tuple[PairConfirmation, ...]] = field(default_factory=dict)
+    joint: Mapping[str, JointDependence] = field(default_factory=dict)
+    magnitudes: Mapping[str, Magnitudes] = field(default_factory=dict)
+    joint_gaussianity: JointGaussianity | None = None
     terminal_mismatch: float | None = None
-    densities: tuple[Any, ...] = ()
-    recovery: Any = None
-    latent_facts: tuple[Any, ...] = ()
+    densities: tuple[BaselineDensity, ...] = ()
+    recovery: Recovery | None = None
+    latent_facts: tuple[LatentFacts, ...] = ()
     samples: Mapping[str, np.ndarray] = field(default_factory=dict)
     schema: int = SCHEMA_VERSION
+
+    def to_dict(self) -> dict[str, Any]:
+        """As :meth:`Result.to_dict`; of the samples only the pairs that are drawn."""
+        return {
+            field.name: shown_samples(self.samples, self.pairwise)
+            if field.name == "samples"
+            else plain(getattr(self, field.name))
+            for field in dataclasses.fields(self)
+        }
+
+    def _repr_html_(self) -> str:
+        """A short account for notebooks."""
+        # the notebook view draws this record: it is imported here, upwards, for Python asks the record for it
+        from latentflow.report.notebook import notebook_html
+
+        return notebook_html(self)
 
     def to_json(self, path: str | os.PathLike[str]) -> Path:
         """Write ``to_dict()`` as UTF-8 JSON to ``path`` (beside it, then moved over); returns the path."""

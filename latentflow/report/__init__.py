@@ -1,6 +1,10 @@
-"""What a reader sees of an analysis: figures, one self-contained page, the headline for a terminal."""
+"""What a reader sees of an analysis: figures, one self-contained page, a notebook's view, a terminal's headline.
 
+The figures are in :mod:`latentflow.report.figures`, one function each.
+"""
+
+from latentflow.report.notebook import notebook_html
 from latentflow.report.page import render_page, write_report
 from latentflow.report.summary import summary_lines
 
-__all__ = ["render_page", "summary_lines", "write_report"]
+__all__ = ["notebook_html", "render_page", "summary_lines", "write_report"]

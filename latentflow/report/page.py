@@ -40,6 +40,7 @@ def render_page(result: IndependenceResult, *, json_name: str | None = None) -> 
         A complete document: style and figures (SVG) inside, light and dark, for screen, phone and paper.
         Names of columns and files are escaped.
     """
+    facts = selection.fact_rows(result)
     template = _environment().get_template("independence.html.j2")
     return template.render(
         result=result,
@@ -52,7 +53,8 @@ def render_page(result: IndependenceResult, *, json_name: str | None = None) -> 
         strongest={name: selection.strongest_pairs(result.pairwise[name]) for name in drawn_maps(result)},
         confirmed={name: result.confirmed[name] for name in drawn_maps(result) if result.confirmed.get(name)},
         n_points=max((len(values) for values in result.samples.values()), default=0),
-        fact_rows=selection.fact_rows(result),
+        fact_rows=facts,
+        most_explained=max((row.facts.variance_explained for row in facts), default=0.0) or 1.0,
         matches=selection.source_matches(result),
         n_sources=selection.source_count(result),
         n_pairs=_pairs(result),

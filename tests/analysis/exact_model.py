@@ -87,6 +87,10 @@ class PlainPreprocessor:
     def continuous(self, X: np.ndarray) -> np.ndarray:
         return X[:, self.kept]
 
+    def forward(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        x = self.continuous(X)
+        return (x - x.mean(0)) / np.maximum(x.std(0), 1e-9), np.zeros(len(x))
+
 
 @dataclass
 class Encoding:
@@ -123,6 +127,7 @@ class ExactModel:
     n_carried: int = 0
     treatments: tuple[Treatment, ...] = ()
     hash: str = "0" * 64
+    sigmas: tuple[float, ...] = (0.01, 15.0)
     dtype: torch.dtype = torch.float64
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     flow: IdentityFlow = field(default_factory=IdentityFlow)

@@ -10,8 +10,10 @@ from matplotlib._pylab_helpers import Gcf
 from matplotlib.figure import Figure
 
 from latentflow.analysis.results import Histogram, Interval
+from latentflow.analysis.samples import worst_pairs
 from latentflow.report import figures
 from latentflow.report.drawing import CURVE_POINTS, curve, printable, short_names, thinned
+from latentflow.report.scatter import framed
 
 ALL = [
     figures.ledger_chart,
@@ -19,6 +21,8 @@ ALL = [
     figures.quantile_plots,
     figures.training_curve,
     figures.round_trip_histogram,
+    figures.pair_scatters,
+    figures.overfit_chart,
 ]
 
 
@@ -42,7 +46,7 @@ def test_every_figure_draws_and_none_is_left_with_pyplot(make_result, draw, d, t
     assert Gcf.get_num_fig_managers() == 0
 
 
-@pytest.mark.parametrize("draw", [figures.ledger_chart, figures.pairwise_maps])
+@pytest.mark.parametrize("draw", [figures.ledger_chart, figures.pairwise_maps, figures.overfit_chart])
 def test_axes_say_nats(result, draw):
     assert "nats" in axis_texts(draw(result))
 
@@ -176,6 +180,80 @@ def test_round_trip_histogram_of_rows_that_are_all_exact(result, histogram):
     axes = figures.round_trip_histogram(replace(result, round_trip=trip)).axes[0]
     assert [bar.get_height() for bar in axes.patches] == [7]
     assert tick_texts(axes.xaxis) == ["exact"]
+
+
+def points_of(axes) -> np.ndarray:
+    """The points of a scatter panel, from the strokes that draw them."""
+    (dots,) = axes.patches
+    return dots.get_path().vertices[::2]
+
+
+def test_scatter_shows_the_worst_pairs_in_their_units(result):
+    for name in figures.MAPS:
+        for rank, (i, j) in enumerate(worst_pairs(result.pairwise[name])):
+            axes = figures.pair_scatter(result, name, rank).axes[0]
+            sample = result.samples[name][:, [i, j]]
+            np.testing.assert_allclose(points_of(axes), sample)
+            assert axes.get_xlim()[0] < sample[:, 0].min()
+            assert axes.get_ylim()[1] > sample[:, 1].max()
+            assert (axes.get_xlabel(), axes.get_ylabel()) == tuple(
+                result.pairwise[name].columns[index] for index in (i, j)
+            )
+        assert worst_pairs(result.pairwise[name])[0] == result.pairwise[name].max_pair
+
+
+def test_scatter_keeps_far_points_on_the_edge_and_near_ones_apart(result):
+    i, j = result.pairwise["raw"].max_pair
+    far = result.samples["raw"].copy()
+    far[0, i] = 1e9
+    axes = figures.pair_scatter(replace(result, samples={"raw": far}), "raw").axes[0]
+    points = points_of(axes)
+    assert points.shape == (len(far), 2)
+    inner = np.quantile(far[:, i], [0.01, 0.99])
+    left, right = axes.get_xlim()
+    assert right - left < 4 * (inner[1] - inner[0])
+    assert points[:, 0].max() == points[0, 0] < right
+    np.testing.assert_allclose(points[1:, 1], far[1:, j])
+
+
+def test_scatter_of_a_column_that_hardly_varies():
+    for values in (np.zeros(50), np.full(50, 3e9), np.append(np.zeros(99), 1.0)):
+        low, high, drawn = framed(values)
+        assert np.isfinite([low, high]).all()
+        assert low < drawn.min() <= drawn.max() < high
+
+
+def test_grid_of_scatters_has_a_column_per_representation(result):
+    axes = figures.pair_scatters(result).axes
+    assert len(axes) == 6
+    assert [panel.get_title().partition(":")[0] for panel in axes[:3]] == [
+        "Raw columns",
+        "FastICA",
+        "Latents",
+    ]
+    with pytest.raises(KeyError):
+        figures.pair_scatter(replace(result, samples={}), "raw")
+    figures.pair_scatters(replace(result, samples={})).draw_without_rendering()
+
+
+def test_maps_of_magnitudes_share_one_scale_about_zero(result):
+    images = [figures.magnitude_map(result, name).axes[0].images[0] for name in figures.MAPS]
+    top = max(result.magnitudes[name].max_abs for name in figures.MAPS)
+    for image, name in zip(images, figures.MAPS, strict=True):
+        assert (image.norm.vmin, image.norm.vmax) == pytest.approx((-top, top))
+        off = ~np.eye(4, dtype=bool)
+        drawn = np.asarray(image.get_array())
+        np.testing.assert_allclose(drawn[off], result.magnitudes[name].correlation[off])
+
+
+def test_over_fit_chart_sets_training_and_held_out_side_by_side(result):
+    axes = figures.overfit_chart(result).axes[0]
+    bars = [line.get_xdata() for line in axes.lines if len(line.get_xdata()) == 2]
+    for bar, interval in zip(bars, (result.neg_log_prob_train, result.neg_log_prob), strict=True):
+        assert list(bar) == [interval.low, interval.high]
+    assert tick_texts(axes.yaxis)[1].startswith("held-out rows")
+    alone = figures.overfit_chart(replace(result, neg_log_prob_train=None)).axes[0]
+    assert len(alone.lines) == 2
 
 
 def test_names_with_dollars_and_control_characters_are_drawn_as_they_are(make_result, tmp_path):

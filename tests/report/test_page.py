@@ -13,7 +13,9 @@ import pytest
 from latentflow.analysis.results import IndependenceResult
 from latentflow.errors import DataError
 from latentflow.report import render_page, write_report
+from latentflow.report.drawings import draw_all
 from latentflow.report.page import BADGES
+from tests.report.records import BARE
 
 HOSTILE = ("<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "a & b 'c'", 'id="x" url(#y)')
 VOID = {"meta", "link", "br", "img", "hr", "input"}
@@ -67,6 +69,17 @@ def source(result) -> str:
 @pytest.fixture(scope="module")
 def page(source) -> Page:
     return Page(source)
+
+
+@pytest.fixture(scope="module")
+def drawn(result):
+    return draw_all(result)
+
+
+@pytest.fixture
+def ready_drawings(drawn, monkeypatch) -> None:
+    """For tests of words: the drawings of ``result``, whatever is asked for, since drawing takes the time."""
+    monkeypatch.setattr("latentflow.report.page.draw_all", lambda _: drawn)
 
 
 def test_verdict_comes_first_then_what_it_does_not_mean_then_alerts_then_evidence(page, result):
@@ -127,7 +140,8 @@ def test_links_inside_the_page_lead_somewhere(page):
 
 def test_every_figure_says_what_it_shows(page, result):
     drawings = page.all("svg")
-    assert len(drawings) == 1 + 3 + 4 + 1 + 1  # ledger, maps, quantiles, round trip, training
+    maps, scatters, magnitudes, quantiles = 3, 3 * 2, 3, 4
+    assert len(drawings) == 1 + maps + scatters + magnitudes + quantiles + 3  # round trip, training, over-fit
     for drawing in drawings:
         assert drawing["role"] == "img"
         assert len(drawing["aria-label"] or "") > 40
@@ -168,6 +182,7 @@ def test_names_are_escaped_everywhere(make_result):
         assert name in page.text
 
 
+@pytest.mark.usefixtures("ready_drawings")
 def test_commands_to_reproduce_are_quoted(make_result):
     result = make_result(2, n=300)
     provenance = {**result.provenance, "file": "my data/run 1.h5", "key": "a b"}
@@ -178,6 +193,7 @@ def test_commands_to_reproduce_are_quoted(make_result):
     ]
 
 
+@pytest.mark.usefixtures("ready_drawings")
 def test_table_from_memory_is_reproduced_in_python(make_result):
     result = make_result(2, n=300)
     page = Page(render_page(replace(result, provenance={**result.provenance, "file": None})))
@@ -185,6 +201,7 @@ def test_table_from_memory_is_reproduced_in_python(make_result):
     assert "independence_report(model, X, seed=0)" in page.text_of["code"][0]
 
 
+@pytest.mark.usefixtures("ready_drawings")
 def test_every_verdict_has_a_badge_in_words(result):
     for code, words in BADGES.items():
         verdict = replace(result.verdict, code=code)
@@ -210,6 +227,62 @@ def test_missing_parts_are_said_not_drawn(make_result):
     assert len(page.all("svg")) == 3
 
 
+SECTIONS = {  # by the field that a section stands on: words that the page has with it alone
+    "discoveries": "found dependent at a false discovery rate of 5 %",
+    "confirmed": "The most dependent pairs, measured again",
+    "joint": "All coordinates at once",
+    "magnitudes": "Do magnitudes move together?",
+    "joint_gaussianity": "Energy distance to N(0, I)",
+    "terminal_mismatch": "At the largest noise level of the flow",
+    "densities": "As a density, against others",
+    "recovery": "Against the true sources",
+    "latent_facts": "What each latent is",
+    "samples": "The most dependent pairs, point by point",
+}
+
+
+@pytest.mark.parametrize("field", BARE)
+def test_part_that_was_not_measured_is_left_out_alone(result, page, field, request):
+    if field not in ("magnitudes", "samples"):  # these two are drawn
+        request.getfixturevalue("ready_drawings")
+    without = Page(render_page(replace(result, **{field: BARE[field]})))
+    assert not without.open
+    for name, words in SECTIONS.items():
+        assert words in page.text
+        assert (words in without.text) == (name != field), name
+    targets = {attributes["href"] for attributes in without.all("a")}
+    assert targets <= {f"#{attributes['id']}" for _, attributes in without.elements if "id" in attributes}
+
+
+def test_result_of_the_bare_minimum_is_a_whole_page(result):
+    page = Page(render_page(replace(result, **BARE)))
+    assert not page.open
+    assert not any(words in page.text for words in SECTIONS.values())
+    assert "The 6 most dependent" not in page.text
+    assert "All pairs" in page.text
+
+
+def test_figures_of_the_further_records_are_on_the_page(page, result):
+    text = page.text
+    pair = result.confirmed["latents"][0]
+    assert f"{pair.names[0]}, {pair.names[1]}" in text
+    for words in (
+        "0.914 AUC [0.901, 0.927]",  # joint test of the raw columns
+        "TC, at least 0.00 [−0.04, 0.04] nats",
+        "0.0031, p = 0.24",  # energy distance
+        "Largest A² of 100 random projections 2.71, p = 0.18",
+        "0.0004 nats from the normal distribution",
+        "FastICA 7.21 [7.17, 7.25] 6.46 [6.43, 6.49] 0.650 [0.630, 0.670]",  # densities
+        "Latents 0.802 0.781 0.198",  # recovery
+        "source 4 – –",  # a source that no coordinate was left for
+    ):
+        assert words in text
+    first = result.latent_facts[0]
+    assert f"1 {first.name}" in text
+    assert first.strongest[0][0] in text
+
+
+@pytest.mark.usefixtures("ready_drawings")
 def test_numbers_that_do_not_exist_are_dashes(result):
     trip = replace(result.round_trip, latent_n=0, latent_max=None, latent_q50=None, latent_q99=None)
     latents = tuple(replace(latent, p_holm=float("nan")) for latent in result.gaussianity.latents)
@@ -226,10 +299,12 @@ def test_wide_tables_are_summarised(make_result, d):
     page = Page(source)
     assert len(source) < 2_500_000
     rows = len(page.all("tr"))
-    assert rows < 100
+    assert rows < 160
     assert f"The 20 latents farthest from normal of {d}" in page.text
     assert f"20 of {d} columns" in page.text
-    assert len(page.all("svg")) == 1 + 3 + 8 + 1 + 1
+    assert f"The 20 of {d} latents that explain most" in page.text
+    assert f"The 20 of {d + 1} sources that were recovered least" in page.text
+    assert len(page.all("svg")) == 1 + 3 + 6 + 3 + 8 + 3
     treated = page.text[page.text.index("What was done to each column") :]
     assert "asinh" in treated  # altered columns are among those shown
 
@@ -257,6 +332,7 @@ def test_report_is_written_with_its_json(result, source, tmp_path):
     assert sorted(os.listdir(tmp_path)) == sorted(path.name for path in paths)
 
 
+@pytest.mark.usefixtures("ready_drawings")
 @pytest.mark.parametrize("broken", ["render", "json", "replace"])
 def test_failure_leaves_what_was_there(result, tmp_path, monkeypatch, broken):
     page, data = tmp_path / "a.html", tmp_path / "a.json"
@@ -282,6 +358,7 @@ def test_failure_leaves_what_was_there(result, tmp_path, monkeypatch, broken):
     assert sorted(os.listdir(tmp_path)) == ["a.html", "a.json"]
 
 
+@pytest.mark.usefixtures("ready_drawings")
 def test_folder_that_does_not_exist_is_one_clear_line(result, tmp_path):
     with pytest.raises(DataError) as caught:
         write_report(result, tmp_path / "no" / "a.html", tmp_path / "no" / "a.json")
