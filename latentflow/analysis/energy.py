@@ -87,5 +87,5 @@ def _weights(d: int) -> tuple[float, float]:
     np.fill_diagonal(kernel, 0.0)
     squared = kernel @ kernel
     second = float(np.trace(squared)) / (n * (n - 1))
-    third = 30 * float((squared * kernel).sum()) / (n * (n - 1) * (n - 2))
+    third = float((squared * kernel).sum()) / (n * (n - 1) * (n - 2))
     return second, third

@@ -91,9 +91,11 @@ def independence_report(
     gaussian = gaussian_neg_log_prob(material.whitening, material.continuous)
     scores = intervals(np.stack([own, gaussian, gaussian - own], axis=1), rng, n_boot, block)
     in_training = training_score(model, material, rng, n_boot)
+    pairwise = _pairwise(material)
+    closer = _closer(material, pairwise, rng)
     evidence = Evidence(
         ledger=account,
-        pairwise=_pairwise(material),
+        pairwise=pairwise,
         gaussianity=gaussianity(encoding.latents, model.latent_names, dependent=material.serial.dependent),
         fastica=fastica_summary(material),
         rows=_rows(model, material),
@@ -103,6 +105,7 @@ def independence_report(
         else _gap(scores[0], in_training),
         tied_columns=_tied_share(_treatments(model)),
         history=dict(model.record.get("history") or {}),
+        joint=closer["joint"]["latents"],
     )
     trip = round_trip(model, material.values, encoding.latents, material.carried, rng)
     return IndependenceResult(
@@ -136,7 +139,7 @@ def independence_report(
             block=block,
         ),
         joint_gaussianity=joint_gaussianity(encoding.latents, rng, block=block),
-        **_closer(material, evidence.pairwise, rng),
+        **closer,
     )
 
 

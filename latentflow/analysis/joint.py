@@ -22,6 +22,7 @@ SHUFFLED_COPIES = 2  # of the training rows
 PENALTY = 0.1  # of the logistic regression, scikit-learn's C
 TREES, TREE_PRODUCTS = 40, 8
 SHIFTS = 199
+ROWS_AT_ONCE = 20_000
 SHIFTED_ROWS = 2_500  # judging rows at most where all shifts of them are scored
 CLASSIFIER = "logistic regression on products of Hermite functions of ranks, then boosted trees"
 
@@ -208,8 +209,12 @@ def _judge_exchangeable(classifier: _Classifier, test: np.ndarray, rng: np.rando
 def _judge_shifted(
     classifier: _Classifier, test: np.ndarray, width: int, rng: np.random.Generator
 ) -> _Judged:
-    shuffled = np.stack([classifier(shifted(test, rng)) for _ in range(SHIFTS)])
-    return _Judged(classifier(test), shuffled, width)
+    at_once = max(1, ROWS_AT_ONCE // test.shape[1])
+    scores = []
+    for start in range(0, SHIFTS, at_once):
+        number = min(at_once, SHIFTS - start)
+        scores.append(classifier(np.concatenate([shifted(test, rng) for _ in range(number)], axis=1)))
+    return _Judged(classifier(test), np.concatenate(scores).reshape(SHIFTS, -1), width)
 
 
 def _mann_whitney(judged: _Judged) -> float:

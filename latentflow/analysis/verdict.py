@@ -1,18 +1,17 @@
 """The conclusion in plain words, from a small rule over effect sizes and intervals.
 
-In this order, with TC the total correlation in nats, judged on the evaluated rows:
+In this order, with TC the total correlation in nats, judged on the evaluated rows. The residual of the latents is the
+larger of two lower bounds on their TC: that of a tree of pairs, and that of a classifier which sees all coordinates.
 
-1. **worse**: the latents have more TC than FastICA's components or than the raw columns, the whole 95 %
-interval
-   of the difference being on that side.
-2. **independent** to within measurement: no pair of latents is found dependent (smallest p,
-Bonferroni-adjusted,
-   above 0.05; the lower bound on TC from pairs has zero in its interval) and the rows could have shown it
-   (upper end below 0.05 nats per latent); or whatever is found is too small to matter (upper end below 0.005
-   nats per latent and no pair above 0.01 nats), however significant many rows make it.
-3. **more_independent** than ICA: the latents have less TC than FastICA's components, the whole interval being
-on
-   that side.
+1. **worse**: the latents have more TC than FastICA's components or than the raw columns, the whole 95 % interval of
+   the difference being on that side.
+2. **independent** to within measurement: neither pairs nor the classifier tell the latents from independent ones
+   (smallest p, Bonferroni-adjusted over pairs, and the classifier's p both above 0.025; both bounds have zero in their
+   intervals) and the rows could have shown it (upper end of the tree bound below 0.05 nats per latent); or whatever
+   is found is too small to matter (upper end of the residual below 0.005 nats per latent and no pair above 0.01
+   nats), however significant many rows make it.
+3. **more_independent** than ICA: the latents have less TC than FastICA's components, the whole interval being on that
+   side.
 4. **no_better**: none of these.
 
 No branch says that sources were found: independence cannot show that.
@@ -27,9 +26,11 @@ from typing import Any
 import numpy as np
 
 from latentflow.analysis.interval import Interval
+from latentflow.analysis.joint import JointDependence
 from latentflow.analysis.results import FastICASummary, Gaussianity, Ledger, PairwiseDependence, Rows, Verdict
 
 SIGNIFICANT = 0.05
+SIGNIFICANT_EACH = 0.025  # of the two tests of dependence: pairs, and all coordinates at once
 COARSE_PER_LATENT = 0.05  # nats
 NEGLIGIBLE_PER_LATENT = 0.005  # nats
 NEGLIGIBLE_PAIR = 0.01  # nats
@@ -59,6 +60,8 @@ class Evidence:
         Share of columns with repeated values.
     history : mapping
         The training record.
+    joint : JointDependence or None
+        The classifier's test of the latents.
     """
 
     ledger: Ledger
@@ -70,11 +73,18 @@ class Evidence:
     overfit: Interval | None
     tied_columns: float
     history: Mapping[str, Any]
+    joint: JointDependence | None = None
 
     @property
     def latents(self) -> PairwiseDependence:
         """Pairwise dependence of the latents."""
         return self.pairwise["latents"]
+
+    @property
+    def residual(self) -> Interval:
+        """The larger of the two lower bounds on the TC of the latents, nats."""
+        bounds = [self.latents.tree] + ([] if self.joint is None else [self.joint.tc_bound])
+        return max(bounds, key=lambda bound: bound.estimate)
 
     @property
     def against_ica(self) -> Interval:
@@ -87,15 +97,19 @@ def judge(evidence: Evidence) -> Verdict:
     code = decide(evidence)
     gap, gained = evidence.against_ica, evidence.ledger.entry("latents").removed
     sentences = [_ledger_sentence(gained, evidence.ledger.entry("fastica").removed), _ica_sentence(gap)]
-    sentences += [_residual_sentence(evidence.latents), _gaussian_sentence(evidence.gaussianity)]
+    sentences += _peer_sentences(evidence.ledger)
+    sentences.append(_residual_sentence(evidence.latents))
+    if evidence.joint is not None:
+        sentences.append(_joint_sentence(evidence.joint))
+    sentences.append(_gaussian_sentence(evidence.gaussianity))
     if not evidence.fastica.converged:
         sentences.append("FastICA did not converge on these data, so this compares with where it stopped.")
     if code == "independent":
-        headline = _independent_headline(evidence.latents)
+        headline = _independent_headline(evidence)
     elif code == "more_independent":
         headline = (
             f"The latents are more independent than FastICA's components by {told(gap)}; "
-            f"about {told(evidence.latents.tree)} of dependence is left between them."
+            f"at least {told(evidence.residual)} of dependence is left between them."
         )
     elif code == "no_better":
         headline = (
@@ -122,15 +136,18 @@ def decide(evidence: Evidence) -> str:
     latents = evidence.latents
     several = max(len(latents.columns) - 1, 1)
     could_be_seen = latents.tree.high <= COARSE_PER_LATENT * several
-    negligible = latents.tree.high <= NEGLIGIBLE_PER_LATENT * several and latents.max_nats <= NEGLIGIBLE_PAIR
-    if (not detected(latents) and could_be_seen) or negligible:
+    small = max(latents.tree.high, evidence.residual.high) <= NEGLIGIBLE_PER_LATENT * several
+    negligible = small and latents.max_nats <= NEGLIGIBLE_PAIR
+    if (not detected(evidence) and could_be_seen) or negligible:
         return "independent"
     return "more_independent" if gap.low > 0.0 else "no_better"
 
 
-def detected(latents: PairwiseDependence) -> bool:
-    """Whether dependence between pairs is told from chance, in the worst pair or over the tree of pairs."""
-    return latents.max_p_adjusted <= SIGNIFICANT or latents.tree.low > 0.0
+def detected(evidence: Evidence) -> bool:
+    """Whether dependence is told from chance: in the worst pair, over the tree of pairs, or by the classifier."""
+    pairs, joint = evidence.latents, evidence.joint
+    by_pairs = pairs.max_p_adjusted <= SIGNIFICANT_EACH or pairs.tree.low > 0.0
+    return by_pairs or (joint is not None and (joint.p_value <= SIGNIFICANT_EACH or joint.tc_bound.low > 0.0))
 
 
 def meaning(evidence: Evidence) -> tuple[str, ...]:
@@ -145,9 +162,9 @@ def meaning(evidence: Evidence) -> tuple[str, ...]:
         "For the same reason latents do not keep the order, the sign or the identity that FastICA's "
         f"components have: matched one to one, the mean absolute rank correlation is {agreement:.2f} (1 "
         "would be the same components, in some order).",
-        "The residual is the dependence still found between pairs of latents. It counts the strongest pairs "
-        "that form no circle, which makes it a lower bound on the total; dependence that only three or more "
-        "latents show together, and forms too intricate for four moments per latent, would come on top.",
+        "The residual is a lower bound on the dependence still left: what the strongest pairs that form no circle "
+        "share, or what a classifier of all latents together finds, whichever is more. Forms too intricate for "
+        "both would come on top.",
         "All of this holds for rows like the ones evaluated, and for nothing else.",
     )
 
@@ -222,16 +239,39 @@ def told(interval: Interval) -> str:
     )
 
 
-def _independent_headline(latents: PairwiseDependence) -> str:
-    if detected(latents):
+def _independent_headline(evidence: Evidence) -> str:
+    if detected(evidence):
         return (
-            "The latents are independent for practical purposes: the dependence measured between their "
-            f"pairs is real but small, {told(latents.tree)} in all."
+            "The latents are independent for practical purposes: the dependence measured between them is real but "
+            f"small, {told(evidence.residual)} in all."
         )
+    highest = max(evidence.latents.tree.high, SMALLEST_TOLD)
     return (
         "The latents are independent to within measurement: on these rows, what dependence their pairs may "
-        f"still hold is below {figure(max(latents.tree.high, SMALLEST_TOLD))} nats in all."
+        f"still hold is below {figure(highest)} nats in all."
     )
+
+
+def _joint_sentence(joint: JointDependence) -> str:
+    if joint.p_value > SIGNIFICANT_EACH:
+        return (
+            "A classifier that sees all latents at once cannot tell them from independent ones "
+            f"(area under the curve {joint.auc.estimate:.2f}, a coin toss is 0.50)."
+        )
+    return (
+        f"A classifier that sees all latents at once tells them from independent ones: area under the curve "
+        f"{joint.auc.estimate:.2f}, at least {told(joint.tc_bound)} of total correlation."
+    )
+
+
+def _peer_sentences(ledger: Ledger) -> list[str]:
+    """Where another method than FastICA removed more than the latents, said plainly."""
+    found = []
+    for entry in ledger.entries:
+        gap = ledger.differences.get(f"latents-{entry.name}")
+        if entry.name not in ("raw", "pca", "fastica", "latents") and gap is not None and gap.high < 0.0:
+            found.append(f"{entry.label} removed {figure(-gap.estimate)} nats more than the latents.")
+    return found
 
 
 def _ledger_sentence(latents: Interval, ica: Interval) -> str:

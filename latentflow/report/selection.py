@@ -123,12 +123,10 @@ def source_matches(result: IndependenceResult, limit: int = TABLE_ROWS) -> list[
     return [
         SourceMatch(
             source=f"source {index}",
-            coordinate=numbers.MISSING
-            if entry.matched[index] is None
-            else result.latent_names[entry.matched[index]],
+            coordinate=numbers.MISSING if match is None else result.latent_names[match],
             correlation=entry.correlation[index],
         )
-        for index in order
+        for index, match in ((index, entry.matched[index]) for index in order)
     ]
 
 

@@ -29,6 +29,8 @@ def test_blocks() -> None:
     assert block_signs.signed_block(19.0, 2000) == 76
     assert block_signs.signed_block(19.0, 300) is None
     assert block_signs.signed_block(1.0, 50_000) == 100
+    assert block_signs.signed_block(9.5, 50_000) == 114
+    assert block_signs.signed_block(9.5, 5_000) == 100
     numbers = block_signs.block_numbers(1030, 100)
     assert np.bincount(numbers).tolist() == [100] * 9 + [130]
     assert np.bincount(block_signs.block_numbers(1080, 100)).tolist() == [100] * 10 + [80]

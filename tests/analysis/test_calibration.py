@@ -50,7 +50,7 @@ def test_gaussianity_keeps_its_level(n: int, d: int) -> None:
 
 @pytest.mark.parametrize(("n", "d"), GRID)
 def test_classifier_keeps_its_level(n: int, d: int) -> None:
-    found = few(registered(classifier.PROCEDURES, "independent normal rows"), n, d, 25)
+    found = few(registered(classifier.PROCEDURES, "independent normal rows"), n, d, 20)
     assert not told(found)
 
 
@@ -63,25 +63,20 @@ def test_energy_distance_keeps_its_level(n: int, d: int, draws: int) -> None:
 @pytest.mark.parametrize("procedure", confirmation.PROCEDURES, ids=lambda p: f"{p.name}, {p.rows}")
 def test_confirmation_keeps_its_level(procedure: Procedure) -> None:
     n, d = procedure.grid[0]
-    assert not told(few(procedure, n, d, 60))
+    assert not told(few(procedure, n, d, 60 if d == 2 else 25))
 
 
-@pytest.mark.parametrize("d", [2, 10])
-def test_rows_of_a_series_keep_the_level(d: int) -> None:
+def test_rows_of_a_series_keep_the_level() -> None:
     rows = "AR(1), φ = 0.9"
-    assert not told(few(registered(pairs.PROCEDURES, rows), 3000, d, 30))
-    assert not told(few(registered(classifier.PROCEDURES, rows), 300, d, 6))
-    promised = [
-        figure
-        for figure in few(registered(normality.PROCEDURES, rows), 3000, d, 60)
-        if figure.judgement == "too often"
-    ]
-    assert not told(promised)
+    assert not told(few(registered(pairs.PROCEDURES, rows), 3000, 2, 40))
+    assert not told(few(registered(classifier.PROCEDURES, rows), 300, 2, 6))
+    of_latents = few(registered(normality.PROCEDURES, rows), 3000, 2, 60)
+    assert not [figure for figure in of_latents if figure.judgement == "too often"]
 
 
 def test_ledger_covers_what_an_exact_map_removes() -> None:
     for rows, n, d in (("mixture of normals", 300, 10), ("mixture of two-mode sources", 1000, 2)):
-        assert not told(few(registered(account.PROCEDURES, rows), n, d, 100))
+        assert not told(few(registered(account.PROCEDURES, rows), n, d, 60))
 
 
 def test_bias_of_the_entropy_at_ten_thousand_rows() -> None:
@@ -93,7 +88,7 @@ def test_bias_of_the_entropy_at_ten_thousand_rows() -> None:
 
 @pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: "; ".join(planted.promised))
 def test_planted_dependence_is_seen(planted: object) -> None:
-    for power in powers(planted, 20 / planted.repeats):
+    for power in powers(planted, 15 / planted.repeats):
         if power.promised is not None:
             assert power.seen >= binom.ppf(0.01, power.repeats, power.promised)
         if "pair" in power.test and power.promised is None and "sign" in power.planted:
@@ -124,7 +119,7 @@ def test_a_broken_test_is_called_so() -> None:
         "missing": "too often",
     }
     page = tables(found, [], [], {})
-    assert page.count("▲") == 3  # two of them, and the legend
+    assert {line.split("(")[0] for line in page.splitlines() if "▲ |" in line} == {"| small ", "| missing "}
     assert "| made: small | up | 3 | 2 | 5 |" in page
     assert found == run(Procedure("made", "up", nulls.normal, measure, checks, lambda n, d: 400), 3, 2)
 

@@ -34,7 +34,7 @@ def test_planted_pairs_come_first_and_are_confirmed(block: int | None) -> None:
     assert not found[1].mutual_information.excludes(-0.5 * np.log(1 - 0.3**2))
     for pair in found[2:]:
         assert pair.distance_p_adjusted > 0.05
-        assert not pair.mutual_information.excludes(0.0)
+        assert pair.mutual_information.estimate < 0.05
 
 
 def test_adjustment_is_over_all_pairs_and_not_over_those_shown() -> None:
@@ -75,7 +75,7 @@ def test_heavy_ties_are_not_dependence() -> None:
     first = confirm_pairs(z, pairwise_dependence(z, "z"), rng)[0]
     assert (first.i, first.j) == (0, 1)
     assert first.distance_correlation.estimate == pytest.approx(1.0)
-    assert first.mutual_information.estimate == pytest.approx(np.log(3), abs=0.05)
+    assert first.mutual_information.estimate == pytest.approx(np.log(3), abs=0.1)
 
 
 def test_constant_columns_single_columns_and_few_rows() -> None:

@@ -28,7 +28,7 @@ def sign_product(n: int, d: int, rng: np.random.Generator) -> np.ndarray:
     return z
 
 
-@pytest.mark.parametrize(("n", "d", "seeds"), [(300, 2, 80), (300, 10, 40), (300, 50, 20), (1500, 10, 20)])
+@pytest.mark.parametrize(("n", "d", "seeds"), [(300, 2, 60), (300, 10, 40), (300, 50, 20), (1500, 10, 20)])
 def test_type_one_error(n: int, d: int, seeds: int) -> None:
     rng = np.random.default_rng(n + d)
     found = [joint_dependence(rng.standard_normal((n, d)), "z", "z", rng) for _ in range(seeds)]
@@ -79,7 +79,7 @@ def test_bound_is_below_total_correlation_and_near_it() -> None:
 @pytest.mark.parametrize(("n", "d"), [(300, 2), (900, 6)])
 def test_type_one_error_of_serial_rows(n: int, d: int) -> None:
     rng = np.random.default_rng(n)
-    seeds = 40
+    seeds = 40 if d == 2 else 24
     found = [
         joint_dependence(autoregressive(n, d, 0.9, rng), "z", "z", rng, block=n // 20) for _ in range(seeds)
     ]

@@ -5,6 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from latentflow.analysis.interval import Interval
+from latentflow.analysis.joint import JointDependence
 from latentflow.analysis.verdict import Evidence, decide, figure, judge, still_falling, told
 from tests.analysis.evidence import evidence, span
 
@@ -41,6 +43,34 @@ def test_codes(case: Evidence, code: str) -> None:
     assert "any rotation" in words
     assert "0.70" in words
     assert "nan" not in words.replace("nats", "")
+
+
+def _classifier(p_value: float, bound: Interval) -> JointDependence:
+    return JointDependence(
+        "latents", "Latents", span(0.6, 0.02), p_value, bound, 1000, 1000, "boosted trees", "U"
+    )
+
+
+def test_dependence_that_only_a_classifier_sees_counts() -> None:
+    """No pair shows anything; the classifier does, and the bound it gives is the residual that is told."""
+    seen = replace(INDEPENDENT, joint=_classifier(1e-6, span(0.3, 0.1)))
+    verdict = judge(seen)
+    assert verdict.code == "more_independent"
+    assert "at least 0.30 nats" in verdict.headline
+    assert any("classifier" in sentence and "0.60" in sentence for sentence in verdict.sentences)
+    unseen = judge(replace(INDEPENDENT, joint=_classifier(0.4, span(0.01, 0.1))))
+    assert unseen.code == "independent"
+    assert any("cannot tell" in sentence for sentence in unseen.sentences)
+
+
+def test_a_peer_that_removed_more_is_named() -> None:
+    account = INDEPENDENT.ledger
+    flow = replace(account.entry("latents"), name="spline_flow", label="Spline flow")
+    differences = {**account.differences, "latents-spline_flow": span(-0.2, 0.05)}
+    both = replace(account, entries=(*account.entries[:2], flow, account.entries[2]), differences=differences)
+    words = " ".join(judge(replace(INDEPENDENT, ledger=both)).sentences)
+    assert "Spline flow removed 0.20 nats more than the latents." in words
+    assert "Spline flow" not in " ".join(judge(INDEPENDENT).sentences)
 
 
 def test_headlines_say_how_much() -> None:
