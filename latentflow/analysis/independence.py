@@ -15,7 +15,7 @@ from latentflow.analysis.dependence import pairwise_dependence
 from latentflow.analysis.discoveries import discoveries
 from latentflow.analysis.gaussianity import gaussianity
 from latentflow.analysis.interval import Interval
-from latentflow.analysis.joint import joint_dependence
+from latentflow.analysis.joint import FEWEST_ROWS, joint_dependence
 from latentflow.analysis.joint_gaussianity import joint_gaussianity
 from latentflow.analysis.latent_facts import latent_facts
 from latentflow.analysis.ledger import ledger
@@ -105,7 +105,7 @@ def independence_report(
         else _gap(scores[0], in_training),
         tied_columns=_tied_share(_treatments(model)),
         history=dict(model.record.get("history") or {}),
-        joint=closer["joint"]["latents"],
+        joint=closer["joint"].get("latents"),
     )
     trip = round_trip(model, material.values, encoding.latents, material.carried, rng)
     return IndependenceResult(
@@ -149,6 +149,8 @@ def _closer(
     """What a closer look at the representations of :data:`SHOWN` finds, as fields of the result."""
     shown = [material.representation(name) for name in SHOWN]
     block = material.block
+    # with a handful of rows there is nothing to train a classifier on or to measure a pair again with
+    tested = shown if len(material.values) >= FEWEST_ROWS else []
     picked = thin(np.arange(len(material.values)), SHOWN_ROWS)
     return {
         "discoveries": {name: discoveries(found.p_value) for name, found in pairwise.items()},
@@ -156,7 +158,7 @@ def _closer(
             rep.name: confirm_pairs(rep.values, pairwise[rep.name], rng, block=block) for rep in shown
         },
         "joint": {
-            rep.name: joint_dependence(rep.values, rep.name, rep.label, rng, block=block) for rep in shown
+            rep.name: joint_dependence(rep.values, rep.name, rep.label, rng, block=block) for rep in tested
         },
         "magnitudes": {
             rep.name: magnitudes(rep.values, rep.name, label=rep.label, columns=rep.columns, block=block)

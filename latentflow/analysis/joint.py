@@ -12,11 +12,14 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from latentflow.analysis.hermite import DEGREES, hermite_functions
 from latentflow.analysis.interactions import choose_interactions
 from latentflow.analysis.interval import Interval, Result
 
+#: Fewer rows than this are not tested.
+FEWEST_ROWS = 40
 MOST_ROWS = 20_000
 SHUFFLED_COPIES = 2  # of the training rows
 PENALTY = 0.1  # of the logistic regression, scikit-learn's C
@@ -118,17 +121,19 @@ def joint_dependence(
     stride = -(-n // MOST_ROWS)
     values = values[::stride]
     functions = hermite_functions(values)[0].astype(np.float32)
-    if block is None:
-        train, test = _random_halves(functions, rng)
-        judged = _judge_exchangeable(_Classifier(train, permuted, rng), test, rng)
-        p_value = _mann_whitney(judged)
-        null = "Mann–Whitney U of exchangeable rows"
-    else:
-        width = -(-block // stride)
-        train, test, width = _parted_halves(functions, width)
-        judged = _judge_shifted(_Classifier(train, shifted, rng), test, width, rng)
-        p_value = _shift_p_value(judged)
-        null = f"{SHIFTS} circular shifts of the columns"
+    # the matrices are small: threads would mostly wait for each other, and on shared cores for everyone
+    with threadpool_limits(1):
+        if block is None:
+            train, test = _random_halves(functions, rng)
+            judged = _judge_exchangeable(_Classifier(train, permuted, rng), test, rng)
+            p_value = _mann_whitney(judged)
+            null = "Mann–Whitney U of exchangeable rows"
+        else:
+            width = -(-block // stride)
+            train, test, width = _parted_halves(functions, width)
+            judged = _judge_shifted(_Classifier(train, shifted, rng), test, width, rng)
+            p_value = _shift_p_value(judged)
+            null = f"{SHIFTS} circular shifts of the columns"
     return JointDependence(
         name=name,
         label=label,
