@@ -11,7 +11,7 @@ def test_a_model_tells_its_hash_columns_rows_and_training(run, folder, model):
     assert "fitted on   data.h5 (X), 300 rows" in text
     assert "voltage, current, phase" in text
     assert "210 train, 30 validate, 60 held out" in text
-    assert "residual perceptron of 1 × 16; preset" in text
+    assert f"{model.record['network']['structure']}; preset" in text
 
 
 def test_a_model_is_known_by_its_content(run, folder, model):
