@@ -62,8 +62,8 @@ def pairwise_dependence(
 
     Notes
     -----
-    Null of independent rows: χ² with 16 degrees of freedom from 10 000 rows on, below that 79 800 simulated
-    pairs at the same n, continued as an exponential beyond the 0.1 % level.
+    Null of independent rows: χ² with 16 degrees of freedom from 10 000 rows on, below that simulated
+    pairs at the same n, continued as an exponential beyond the 0.03 % level.
     """
     n, d = values.shape
     moments = _moments(values, shifts=block is not None)

@@ -59,7 +59,10 @@ def gaussianity(z: np.ndarray, names: Sequence[str], *, dependent: bool = False)
 def _p_values(z: np.ndarray, squared: Sequence[float], effective: np.ndarray) -> np.ndarray:
     """P-value of each A² (k,), from as many rows as count, or from signed blocks of autocorrelated rows."""
     n = len(z)
-    p = np.array([anderson_darling_p(a * m / n, m) for a, m in zip(squared, effective, strict=True)])
+    # Each latent's own autocorrelation is known badly from few rows, and the one where it comes out lowest would
+    # decide: none is taken to be worth more rows than the latents are on average.
+    careful = np.minimum(effective, n / np.mean(n / effective))
+    p = np.array([anderson_darling_p(a * m / n, m) for a, m in zip(squared, careful, strict=True)])
     block = block_signs.signed_block(n / float(effective.min()), n)
     if block is None or effective.min() >= n:
         return p

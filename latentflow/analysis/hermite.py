@@ -19,8 +19,9 @@ DEGREES = 4
 PAIR_MOMENTS = DEGREES**2
 CUT = float(ndtri(0.99))
 SIMULATED_BELOW = 10_000  # rows; χ² holds to within simulation error above, also far in the tail
-_SIMULATED_COLUMNS = 400  # 79 800 pairs
-_TAIL = 1e-3  # beyond this level, or this many draws, the tail is continued as an exponential
+_SIMULATED_COLUMNS = 400  # of a batch: 79 800 pairs, too few columns for the tail of the worst of many pairs
+_SIMULATED_ROWS, _MOST_BATCHES = 20_000, 12  # rows of all batches together, about
+_TAIL = 3e-4  # beyond this level, or this many draws, the tail is continued as an exponential
 _TAIL_DRAWS = 20
 _VANISHED = 1e-9  # share of variance left below which a function adds nothing (columns with few values)
 
@@ -90,7 +91,7 @@ def null_p_values(statistic: np.ndarray, moments: np.ndarray, n: int) -> np.ndar
 
 
 def empirical_p_values(statistic: np.ndarray, null: np.ndarray) -> np.ndarray:
-    """P-values against sorted draws of the null, continued as an exponential beyond the last 0.1 %."""
+    """P-values against sorted draws of the null, continued as an exponential beyond the last 0.03 %."""
     size = len(null)
     above = size - np.searchsorted(null, statistic, side="left")
     p = (above + 1.0) / (size + 1.0)
@@ -106,10 +107,13 @@ def empirical_p_values(statistic: np.ndarray, null: np.ndarray) -> np.ndarray:
 def simulated_null(n: int) -> np.ndarray:
     """Sorted draws of (n − 1) Σρ² for independent columns of ``n`` untied rows; the same at every call."""
     rng = np.random.default_rng([16, n])
-    ladder = _orthonormal((np.arange(n) + 0.5) / n)
-    functions = np.concatenate([ladder[:, rng.permutation(n)] for _ in range(_SIMULATED_COLUMNS)])
-    sums = pair_sums((functions @ functions.T / n) ** 2)
-    draws = np.sort((n - 1) * sums[np.triu_indices(_SIMULATED_COLUMNS, 1)])
+    ladder = _orthonormal((np.arange(n) + 0.5) / n).astype(np.float32)
+    upper = np.triu_indices(_SIMULATED_COLUMNS, 1)
+    batches = []
+    for _ in range(int(np.clip(_SIMULATED_ROWS // n, 1, _MOST_BATCHES))):
+        functions = np.concatenate([ladder[:, rng.permutation(n)] for _ in range(_SIMULATED_COLUMNS)])
+        batches.append((n - 1) * pair_sums((functions @ functions.T / n) ** 2)[upper])
+    draws = np.sort(np.concatenate(batches).astype(np.float64))
     draws.setflags(write=False)
     return draws
 

@@ -15,8 +15,9 @@ from scipy.stats import chi2
 
 from latentflow.analysis.hermite import DEGREES, empirical_p_values, pair_sums
 
-PAIRS_SHIFTED = 40
-DRAWS_AT_MOST = 40_000
+FEWEST_PAIRS, MOST_PAIRS = 40, 400  # shifted at all shifts; few would not do for the tail of many pairs
+SHIFTED_NUMBERS = 4_000_000  # rows × pairs shifted, between these
+DRAWS_AT_MOST = 200_000
 GUARD = 0.05  # share of the shifts, to either side of none, that may still carry a dependence of the columns
 
 
@@ -63,7 +64,7 @@ def shift_p_values(functions: np.ndarray, squares: np.ndarray, variances: np.nda
     powers = [pair_sums(variances**power) for power in (1, 2, 3)]
     first, second = np.triu_indices(d, 1)
     rng = np.random.default_rng([17, n, d])
-    chosen = rng.permutation(len(first))[:PAIRS_SHIFTED]
+    chosen = rng.permutation(len(first))[: int(np.clip(SHIFTED_NUMBERS // n, FEWEST_PAIRS, MOST_PAIRS))]
     stride = -(-len(chosen) * n // DRAWS_AT_MOST)
     null = [
         surprise(shifted_statistic(functions, i, j)[::stride], *(power[i, j] for power in powers))

@@ -3,6 +3,7 @@
 import html
 import json
 
+import h5py
 import numpy as np
 import pytest
 
@@ -85,3 +86,22 @@ def test_page_and_json_cannot_be_one_file_nor_one_that_is_read(run, folder):
 def test_without_a_model_the_way_out_is_told(run, folder):
     (folder / "data.latentflow.safetensors").unlink()
     assert "latentflow fit" in run("independence-report", folder / "data.h5", code=2).stderr
+
+
+def test_sources_in_the_file_are_matched_with_every_representation(run, folder):
+    data = folder / "data.h5"
+    rows = open_table(data, key="X").read()
+    with h5py.File(data, "a") as file:
+        file["truth"] = rows[:, ::-1]
+    words = ["--key=X", "--sources=truth", FEW, "--json"]
+    result = json.loads(run("independence-report", data, *words).stdout)["result"]
+    raw = result["recovery"]["entries"][0]
+    assert (raw["name"], raw["mcc_pearson"], raw["matched"]) == ("raw", pytest.approx(1.0), [2, 1, 0])
+
+
+def test_a_peer_is_named_in_the_ledger(run, folder):
+    pytest.importorskip("picard")
+    result = json.loads(
+        run("independence-report", folder / "data.h5", "--peer=picard", FEW, "--json").stdout
+    )["result"]
+    assert [entry["name"] for entry in result["ledger"]["entries"]][3] == "picard"
