@@ -173,6 +173,8 @@ def test_wide_tables_scroll_on_a_phone_and_by_keyboard(visit):
     region.focus()
     page.keyboard.press("ArrowRight")
     page.wait_for_function("document.activeElement.scrollLeft > 0")
+    assert region.evaluate("box => box.scrollLeft") > 0
+    assert page.evaluate("document.documentElement.scrollLeft") == 0  # the table moved, not the page
 
 
 def test_links_lead_to_their_sections(visit):
