@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentflow.data.tables import Table, open_table
-from latentflow.data.writing import TableWriter
+from latentflow.data.writing import TableWriter, read_attribute
 from latentflow.errors import DataError
-from latentflow.model import FittedFlow
+from latentflow.model import SCALES, FittedFlow
 
 from . import options
 from .naming import beside, check_output, find_model
@@ -29,6 +29,7 @@ CARRIED = "carried"
 @options.model("LATENTS")
 @options.output(f"LATENTS with the ending {OUTPUT_SUFFIX}")
 @options.key
+@options.scale("what LATENTS holds", default="what the file says, else latent")
 @options.device
 @options.as_json
 @options.quiet
@@ -37,6 +38,7 @@ def command(
     model_path: Path | None,
     output: Path | None,
     key: str | None,
+    scale: str | None,
     device: str,
     as_json: bool,
     quiet: bool,
@@ -49,6 +51,7 @@ def command(
     model_path = find_model(model_path, latents)
     model = FittedFlow.load(model_path, device=device)
     _check_origin(latents, model, model_path)
+    scale = _scale_of(latents, scale)
     table = _open_latents(latents, key, model)
     carried = _open_carried(latents, table, model)
     output = output or beside(latents, OUTPUT_SUFFIX)
@@ -61,7 +64,7 @@ def command(
     )
     with RowProgress("decode", table.n_rows, quiet=quiet or as_json) as progress, writer:
         for z, beside_z in _blocks(table, carried, model):
-            rows = model.decode(z, beside_z)
+            rows = model.decode(z, beside_z, scale=scale)
             # an integer column that is on no lattice comes back a rounding error away from the integer it was
             writer.write(np.rint(rows) if dtype.kind in "iu" else rows)
             progress.reached(writer.n_rows)
@@ -72,6 +75,7 @@ def command(
         "model": str(model_path),
         "model_hash": model.hash,
         "rows": table.n_rows,
+        "scale": scale,
         "columns": list(model.columns),
     }
     lines = [f"{output}: {count(table.n_rows, 'row')}, {count(len(model.columns), 'column')}"]
@@ -90,6 +94,20 @@ def _check_origin(latents: Path, model: FittedFlow, model_path: Path) -> None:
             f"{latents}: was encoded with another model than {model_path}, called {name} at the time; "
             f"name that one with --model"
         )
+
+
+def _scale_of(latents: Path, given: str | None) -> str:
+    """The scale that the file notes (HDF5, Parquet), else the one given, else that of the latents.
+
+    Raises
+    ------
+    DataError
+        If the two contradict each other.
+    """
+    noted = read_attribute(latents, "scale")
+    if given is not None and noted is not None and given != noted:
+        raise DataError(f"{latents}: was encoded with --scale {noted}; leave --scale {given} out")
+    return noted or given or SCALES[0]
 
 
 def _open_latents(latents: Path, key: str | None, model: FittedFlow) -> Table:

@@ -13,7 +13,7 @@ import numpy as np
 from latentflow.data.tables import Table, open_table
 from latentflow.data.writing import TableWriter
 from latentflow.errors import DataError
-from latentflow.model import FittedFlow
+from latentflow.model import SCALES, FittedFlow
 
 from . import options
 from .naming import beside, check_output, find_key, find_model
@@ -48,6 +48,7 @@ class Encoded:
 @click.option(
     "--carry", type=options.NameList(), help="Columns to pass through untouched: ids, times, labels."
 )
+@options.scale("what to write")
 @options.device
 @options.as_json
 @options.quiet
@@ -60,6 +61,7 @@ def command(
     missing: str,
     log_prob: bool,
     carry: tuple[str, ...] | None,
+    scale: str | None,
     device: str,
     as_json: bool,
     quiet: bool,
@@ -69,8 +71,10 @@ def command(
     The file holds `latents`, one column for each coordinate, and `far`, 1 where a row lies far outside the
     training data. Where there is call for them, also `carried` (directions beyond --components), `log_prob`,
     the columns of --carry, and `row` (the position in DATA, from 0, with --missing drop). A file that ends in
-    .csv, .tsv or .parquet has them side by side as columns.
+    .csv, .tsv or .parquet has them side by side as columns. With --scale source each latent is at the scale of the
+    source behind it, whose distribution it then has, instead of Gaussian; the names stay.
     """
+    scale = scale or SCALES[0]
     model_path = find_model(model_path, data)
     model = FittedFlow.load(model_path, device=device)
     table = open_table(data, key=find_key(key, data, model.record), columns=columns or model.columns)
@@ -88,10 +92,11 @@ def command(
         source=data.name,
         source_key=table.key,
         source_rows=table.n_rows,
+        scale=scale,
     )
     writer = TableWriter(output, model.latent_names, key="latents", attrs=attributes)
     with RowProgress("encode", table.n_rows, quiet=quiet or as_json) as progress, writer:
-        done = _encode_into(writer, model, table, carry or (), missing, log_prob, progress)
+        done = _encode_into(writer, model, table, carry or (), missing, log_prob, scale, progress)
 
     mean_log_prob = done.log_prob / done.rows if log_prob else None
     result = {
@@ -102,6 +107,7 @@ def command(
         "rows": done.rows,
         "dropped_rows": table.n_rows - done.rows,
         "latents": len(model.latent_names),
+        "scale": scale,
         "carried_directions": model.preprocessor.n_kept - model.preprocessor.n_flow,
         "far_rows": done.far,
         "mean_log_prob": mean_log_prob,
@@ -128,13 +134,14 @@ def _encode_into(
     carry: tuple[str, ...],
     missing: str,
     log_prob: bool,
+    scale: str,
     progress: RowProgress,
 ) -> Encoded:
     """Encode the table block by block into the open writer."""
     done = Encoded()
     along = table.carried(carry)
     for index, block in complete_rows(table, missing):
-        encoding = model.encode(block, log_prob=log_prob, first_row=int(index[0]))
+        encoding = model.encode(block, log_prob=log_prob, scale=scale, first_row=int(index[0]))
         writer.write(encoding.latents)
         if encoding.carried.shape[1]:
             writer.write_extra("carried", encoding.carried)

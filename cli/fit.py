@@ -72,6 +72,10 @@ from .progress import FitProgress
     metavar="SECONDS",
     help="Train no longer than this.  [default: no limit]",
 )
+@options.orientation
+@options.groups
+@options.time
+@options.time_order
 @options.device
 @options.seed("the split, the network and the noise")
 @options.as_json
@@ -93,6 +97,10 @@ def command(
     steps: int | None,
     batch_size: int | None,
     time_budget: float | None,
+    orientation: str,
+    groups: str | None,
+    time: str | None,
+    time_order: bool,
     device: str,
     seed: int,
     as_json: bool,
@@ -104,7 +112,7 @@ def command(
     `latentflow independence-report` on the same file uses exactly those.
     """
     output = output or beside(data, MODEL_SUFFIX)
-    table = open_table(data, key=key, columns=columns, drop_columns=drop_columns)
+    table = open_table(data, key=key, columns=columns, drop_columns=drop_columns, aside=(groups, time))
     check_output(output, data)
     with FitProgress(quiet=quiet or as_json) as progress:
         model = fit_table(
@@ -120,6 +128,10 @@ def command(
             steps=steps,
             batch_size=batch_size,
             time_budget=time_budget,
+            orientation=orientation,
+            groups=groups,
+            time=time,
+            time_order=time_order,
             device=device,
             seed=seed,
             progress=progress,

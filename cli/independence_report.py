@@ -33,20 +33,8 @@ PAGE_SUFFIX = ".independence.html"
 @options.key
 @options.columns("those of the model")
 @options.missing
-@click.option(
-    "--rows",
-    type=click.Choice(["auto", "held-out", "all"]),
-    default="auto",
-    show_default=True,
-    help="Which rows to judge: auto takes those that the fit held out, and on another table all.",
-)
-@click.option(
-    "--n-boot",
-    type=click.IntRange(min=1),
-    default=1000,
-    show_default=True,
-    help="Bootstrap draws of the intervals.",
-)
+@options.rows
+@options.n_boot
 @click.option(
     "--sources",
     metavar="KEY",

@@ -24,7 +24,12 @@ COMMANDS = {
     "fit": ("fit", "Learn the score of a table and write the model."),
     "encode": ("encode", "Map each row of a table to its Gaussian latents."),
     "decode": ("decode", "Map latents back to rows of the table."),
+    "orient": ("orient", "Turn the latents of a model by another rule, without training."),
+    "traverse": ("traverse", "Show what the data look like as one latent runs."),
+    "clean": ("clean", "Take latents out of a table, as ICA users take out components."),
     "independence-report": ("independence_report", "Measure how independent the latents are."),
+    "compare": ("compare", "Hold latents against FastICA's components, one by one."),
+    "stability": ("stability", "Fit again with other seeds and sizes, and say how far the latents agree."),
     "info": ("info", "Say what a model or a data file holds."),
 }
 

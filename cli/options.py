@@ -42,11 +42,47 @@ missing = click.option(
     show_default=True,
     help="What to do with rows that have a missing or infinite value: refuse the table, or leave them out.",
 )
+rows = click.option(
+    "--rows",
+    type=click.Choice(["auto", "held-out", "all"]),
+    default="auto",
+    show_default=True,
+    help="Which rows to judge: auto takes those that the fit held out, and on another table all.",
+)
+n_boot = click.option(
+    "--n-boot",
+    type=click.IntRange(min=1),
+    default=1000,
+    show_default=True,
+    help="Bootstrap draws of the intervals.",
+)
 device = click.option(
     "--device",
     default="auto",
     show_default=True,
     help="Where to compute: cpu, cuda, or auto: a GPU if there is one.",
+)
+orientation = click.option(
+    "--orientation",
+    type=click.Choice(["auto", "jacobian", "metric", "ica", "gaussianization", "temporal", "groups", "none"]),
+    default="auto",
+    show_default=True,
+    help="How the latents are turned: by the flow's own derivatives (jacobian, metric), towards FastICA's components "
+    "(ica) or a few layers of linear ICA (gaussianization), by lagged or per-group covariances (temporal, groups), not "
+    "at all, or as the rows speak for.",
+)
+groups = click.option(
+    "--groups",
+    metavar="COLUMN",
+    help="A column with a label for each row: segment, subject, condition. It is no data.",
+)
+time = click.option(
+    "--time",
+    metavar="COLUMN",
+    help="A column that says when each row was taken; gaps may be in it. It is no data.",
+)
+time_order = click.option(
+    "--time-order", is_flag=True, help="Rows follow each other in time, at equal steps."
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a summary.")
 quiet = click.option(
@@ -62,6 +98,15 @@ def model(data: str) -> Decorator:
         "model_path",
         type=FILE,
         help=f"The model file.  [default: {data} with the ending {MODEL_SUFFIX}]",
+    )
+
+
+def scale(use: str, *, default: str = "latent") -> Decorator:
+    """`--scale`, where `use` says of what it is the scale, and `default` what is taken without it."""
+    return click.option(
+        "--scale",
+        type=click.Choice(["latent", "source"]),
+        help=f"{use[0].upper()}{use[1:]}: Gaussian latents, or each at the scale of its source.  [default: {default}]",
     )
 
 

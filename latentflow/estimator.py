@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from latentflow.cleaning import Latents
 from latentflow.data.splits import HELD_OUT
 from latentflow.data.tables import as_table, open_table
 from latentflow.errors import LatentFlowWarning, ModelFileError
@@ -46,6 +47,10 @@ class LatentFlow(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         Sizes, instead of those of the preset.
     time_budget : float, optional
         Most seconds of training.
+    orientation : {"auto", "jacobian", "metric", "ica", "gaussianization", "temporal", "groups", "none"}
+        How the latents are turned; auto takes what the rows speak for, see :func:`latentflow.orienting.orient`.
+    time_order : bool
+        Rows follow each other in time at equal steps, which orients even non-linear mixtures.
     device : str
         ``auto`` takes CUDA when there is one.
     random_state : int, RandomState instance or None
@@ -64,6 +69,13 @@ class LatentFlow(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         Positions of the rows that the fit never saw.
     history_ : dict
         Losses by step.
+    components_ : ndarray, shape (k, D)
+        Which columns each latent reads: the mean derivative of its source by each column, in the user's units. Of a
+        linear mixture it is the unmixing matrix of an ICA with sources of unit variance.
+    mixing_ : ndarray, shape (D, k)
+        Which columns each latent moves: the mean derivative of each column by its source, in the user's units.
+    mean_ : ndarray, shape (D,)
+        Of the training rows.
 
     References
     ----------
@@ -93,6 +105,8 @@ class LatentFlow(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         steps: int | None = None,
         batch_size: int | None = None,
         time_budget: float | None = None,
+        orientation: str = "auto",
+        time_order: bool = False,
         device: str = "auto",
         random_state: int | np.random.RandomState | None = None,
         verbose: bool = False,
@@ -108,17 +122,30 @@ class LatentFlow(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         self.steps = steps
         self.batch_size = batch_size
         self.time_budget = time_budget
+        self.orientation = orientation
+        self.time_order = time_order
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X: ArrayLike | Path, y: Any = None) -> LatentFlow:
-        """Fit preprocessor and score model.
+    def fit(
+        self,
+        X: ArrayLike | Path,
+        y: Any = None,
+        *,
+        groups: str | ArrayLike | None = None,
+        time: str | ArrayLike | None = None,
+    ) -> LatentFlow:
+        """Fit preprocessor and score model, and orient the latents.
 
         Parameters
         ----------
         X : array_like or DataFrame, shape (n, D), or path of a table
         y : ignored
+        groups : array_like, shape (n,), optional
+            A label for each row, such as its segment or subject; or the name of a column, where X is a path.
+        time : array_like, shape (n,), optional
+            When each row was taken; likewise.
 
         Returns
         -------
@@ -130,7 +157,8 @@ class LatentFlow(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
             If the table or a parameter cannot be used.
         """
         if isinstance(X, str | os.PathLike):
-            table = open_table(FilePath(X))
+            aside = [name for name in (groups, time) if isinstance(name, str)]
+            table = open_table(FilePath(X), aside=aside)
             self.n_features_in_ = len(table.columns)
             self.feature_names_in_ = np.array(table.columns, dtype=object)
         else:
@@ -152,6 +180,10 @@ class LatentFlow(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
             steps=self.steps,
             batch_size=self.batch_size,
             time_budget=self.time_budget,
+            orientation=self.orientation,
+            groups=groups,
+            time=time,
+            time_order=self.time_order,
             device=self.device,
             seed=self._seed(),
             progress=_Printer() if self.verbose else None,
@@ -161,20 +193,45 @@ class LatentFlow(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
             warnings.warn(message, LatentFlowWarning, stacklevel=2)
         return self
 
-    def transform(self, X: ArrayLike | Path) -> Floats:
-        """Gaussian latents, shape (n, k), of rows in the user's units; a DataFrame after ``set_output``.
+    def transform(self, X: ArrayLike | Path, scale: str = "latent") -> Floats:
+        """Latents, shape (n, k), of rows in the user's units; a DataFrame after ``set_output``.
+
+        Parameters
+        ----------
+        X : array_like or DataFrame, shape (n, D), or path of a table
+        scale : {"latent", "source"}
+            Gaussian latents, or each at the scale of the source behind it: the source itself, in units of its
+            standard deviation, where the mixture is linear.
 
         Raises
         ------
         LatentFlowError
             If a row holds a value that could not be restored.
         """
-        return self.model_.encode(self._rows(X)).latents
+        return self.model_.encode(self._rows(X), scale=scale).latents
 
-    def inverse_transform(self, Z: ArrayLike) -> Floats:
-        """Rows in the user's units, shape (n, D), of latents Z, shape (n, k)."""
+    def inverse_transform(self, Z: ArrayLike, scale: str = "latent") -> Floats:
+        """Rows in the user's units, shape (n, D), of latents or sources Z, shape (n, k)."""
         check_is_fitted(self)
-        return self.model_.decode(np.asarray(Z, dtype=np.float64))
+        return self.model_.decode(np.asarray(Z, dtype=np.float64), scale=scale)
+
+    def clean(
+        self, X: ArrayLike | Path, *, remove: Latents | None = None, keep: Latents | None = None
+    ) -> Floats:
+        """Rows with some latents set to their median, in the user's units, shape (n, D).
+
+        Parameters
+        ----------
+        X : array_like or DataFrame, shape (n, D), or path of a table
+        remove, keep : name, position or sequence of them, optional
+            The latents to set to their median, or those to leave as they are; one of the two.
+
+        Raises
+        ------
+        LatentFlowError
+            If a latent does not exist, or a row holds a value that could not be restored.
+        """
+        return self.model_.clean(self._rows(X), remove=remove, keep=keep)
 
     def score_samples(self, X: ArrayLike | Path) -> Floats:
         """log p of each row in nats, in the user's units, shape (n,)."""
@@ -228,6 +285,9 @@ class LatentFlow(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
     def _adopt(self) -> None:
         self.held_out_rows_ = np.flatnonzero(self.model_.roles == HELD_OUT)
         self.history_ = self.model_.record["history"]
+        picture = self.model_.picture
+        if picture is not None:
+            self.components_, self.mixing_, self.mean_ = picture.components, picture.mixing, picture.mean
 
     def _rows(self, X: ArrayLike | Path) -> Floats:
         check_is_fitted(self)

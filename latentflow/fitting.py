@@ -1,18 +1,15 @@
-"""From a table to a fitted flow: split, preprocess, train, choose where the flow starts."""
+"""From a table to a fitted flow: split, preprocess, train, choose where the flow starts, orient its latents."""
 
 from __future__ import annotations
 
-import time
-import warnings
+import time as clock
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import DTypeLike, NDArray
-from sklearn.decomposition import FastICA
-from sklearn.exceptions import ConvergenceWarning
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 from torch import Generator, Tensor
 
 from latentflow import __version__
@@ -20,9 +17,11 @@ from latentflow.data.preprocess import Preprocessor
 from latentflow.data.splits import GAP, HELD_OUT, TRAIN, VALIDATION, Split, make_split
 from latentflow.data.tables import Table
 from latentflow.errors import DataError
+from latentflow.flow.anchors import ica_axes
 from latentflow.flow.grids import log_uniform_grid
 from latentflow.flow.probability_flow import ProbabilityFlow
 from latentflow.model import FittedFlow, choose_device
+from latentflow.orienting import check_orientation, orient
 from latentflow.score.denoisers import Denoiser
 from latentflow.score.sizing import TrainingPlan, plan_training
 from latentflow.score.training import Progress, TrainingRecord, train_denoiser
@@ -42,7 +41,14 @@ ROWS_PER_COLUMN = 20
 Floats = NDArray[np.float64]
 
 
-def fit_table(table: Table, *, missing: str = "error", **settings: Any) -> FittedFlow:
+def fit_table(
+    table: Table,
+    *,
+    missing: str = "error",
+    groups: str | ArrayLike | None = None,
+    time: str | ArrayLike | None = None,
+    **settings: Any,
+) -> FittedFlow:
     """Fit a flow to a table.
 
     Parameters
@@ -50,6 +56,9 @@ def fit_table(table: Table, *, missing: str = "error", **settings: Any) -> Fitte
     table : Table
     missing : {"error", "drop"}
         What to do with rows that have missing or infinite values.
+    groups, time : str or array_like, shape (n,), optional
+        A label, or when it was taken, for each row (see :func:`latentflow.orienting.orient`): the name of a column or
+        dataset of the file, or the values themselves.
     **settings
         As for :func:`fit_flow`.
 
@@ -69,7 +78,17 @@ def fit_table(table: Table, *, missing: str = "error", **settings: Any) -> Fitte
         raise DataError(f"missing must be error or drop, not {missing!r}")
     if not complete.all() and missing == "error":
         table.refuse_missing()
-    model = fit_flow(X[complete], table.columns, dtype=table.dtype, **settings)
+    labels, when = beside_rows(table, groups), beside_rows(table, time)
+    if when is None and settings.get("time_order") and not complete.all():
+        when = np.arange(len(X))  # rows left out leave gaps
+    model = fit_flow(
+        X[complete],
+        table.columns,
+        dtype=table.dtype,
+        groups=None if labels is None else labels[complete],
+        time=None if when is None else when[complete],
+        **settings,
+    )
     roles = np.full(len(X), GAP, dtype=np.uint8)
     roles[complete] = model.roles
     model.roles = roles
@@ -81,8 +100,29 @@ def fit_table(table: Table, *, missing: str = "error", **settings: Any) -> Fitte
         "fingerprint": table.fingerprint(),
         "n_missing": int((~complete).sum()),
         "missing": missing,
+        "groups": groups if isinstance(groups, str) else None,
+        "time": time if isinstance(time, str) else None,
     }
     return model
+
+
+def beside_rows(table: Table, given: str | ArrayLike | None) -> NDArray[Any] | None:
+    """What goes with each row of a table: a column or dataset of its file by name, or the values themselves, (n,).
+
+    Raises
+    ------
+    DataError
+        If there is no column of that name, or not one value for each row.
+    """
+    if given is None:
+        return None
+    values = table.carried((given,))[given] if isinstance(given, str) else np.asarray(given)
+    if values.shape != (table.n_rows,):
+        what = f"'{given}'" if isinstance(given, str) else "groups or time"
+        raise DataError(
+            f"{what} must hold one value for each of {table.n_rows} rows, not shape {values.shape}"
+        )
+    return values
 
 
 def fit_flow(
@@ -100,11 +140,15 @@ def fit_flow(
     steps: int | None = None,
     batch_size: int | None = None,
     time_budget: float | None = None,
+    orientation: str = "auto",
+    groups: ArrayLike | None = None,
+    time: ArrayLike | None = None,
+    time_order: bool = False,
     device: str = "auto",
     seed: int = 0,
     progress: Callable[[Progress], None] | None = None,
 ) -> FittedFlow:
-    """Fit preprocessor and score model to complete rows.
+    """Fit preprocessor and score model to complete rows, and orient the latents.
 
     Parameters
     ----------
@@ -123,6 +167,8 @@ def fit_flow(
         See :func:`latentflow.data.splits.make_split`; or the roles themselves, for a benchmark with a split of its own.
     held_out : float
         Share of the rows that the fit never sees.
+    orientation, groups, time, time_order
+        See :func:`latentflow.orienting.orient`.
     device : str
     seed : int
         Of everything random: split, weights, batches, noise, dequantisation.
@@ -148,8 +194,11 @@ def fit_flow(
         "steps": steps,
         "batch_size": batch_size,
         "time_budget": time_budget,
+        "orientation": orientation,
+        "time_order": time_order,
     }
-    started = time.monotonic()
+    check_orientation(orientation, groups=groups, time=time, time_order=time_order)
+    started = clock.monotonic()
     target = choose_device(device)
     if not isinstance(split, Split):
         split = make_split(X, mode=split, held_out=held_out, rng=np.random.default_rng(seed))
@@ -198,13 +247,12 @@ def fit_flow(
         "n_validation": len(validation),
         "n_held_out": len(split.rows(HELD_OUT)),
         **_training_record(training),
-        "seconds": time.monotonic() - started,
         "device": str(target),
         "sigma_min": sigma_min,
         "sigma_max": plan.sigma_max,
         "warnings": [*preprocessor.warnings, *_few_rows(len(train), k)],
     }
-    return FittedFlow(
+    model = FittedFlow(
         preprocessor=preprocessor,
         denoiser=denoiser,
         sigmas=log_uniform_grid(sigma_min, plan.sigma_max, GRID_STEPS),
@@ -213,6 +261,18 @@ def fit_flow(
         reach=float(fixed.norm(dim=1).max()),
         device=target,
     )
+    with one_thread():
+        oriented = orient(
+            model,
+            X,
+            orientation=orientation,
+            groups=groups,
+            time=time,
+            time_order=time_order,
+            roles=split.role,
+        )
+    oriented.record["seconds"] = clock.monotonic() - started
+    return oriented
 
 
 def _training_record(training: TrainingRecord) -> dict[str, Any]:
@@ -260,11 +320,7 @@ def independent_axes(rows: Tensor, seed: int) -> Tensor | None:
     values = rows.double().cpu().numpy()
     if not 2 <= values.shape[1] <= AXES_DIMENSION or len(values) <= values.shape[1]:
         return None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        ica = FastICA(whiten="unit-variance", random_state=seed, tol=1e-5, max_iter=500).fit(values)
-    left, _, right = np.linalg.svd(ica.components_.T)
-    return torch.as_tensor(left @ right, dtype=rows.dtype, device=rows.device)
+    return torch.as_tensor(ica_axes(values, seed).rotation, dtype=rows.dtype, device=rows.device)
 
 
 def choose_start(denoiser: Denoiser, validation: Tensor, plan: TrainingPlan) -> float:

@@ -1,42 +1,40 @@
-"""A fitted flow and its file: all that encoding, decoding and density need once training is over.
-
-The file is one ``.safetensors``: tensors of the network, arrays of the preprocessor, the role of each row of the
-training table, and a JSON header under the metadata key ``latentflow``. Loading never unpickles.
-"""
+"""A fitted flow: all that encoding, decoding and density need once training is over."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import os
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as serialise
 from scipy.stats import chi2
 from torch import Tensor
 
+from latentflow.cleaning import Latents, extrapolation, latents_to_remove, without
 from latentflow.data.preprocess import Preprocessor
-from latentflow.errors import DataError, LatentFlowError, ModelFileError
-from latentflow.flow.grids import log_uniform_grid
+from latentflow.errors import DataError, LatentFlowError, LatentFlowWarning
+from latentflow.flow.linear_picture import LinearPicture, linear_picture
+from latentflow.flow.orientation import Orientation
 from latentflow.flow.probability_flow import ProbabilityFlow
-from latentflow.score.denoisers import Denoiser, NetworkDenoiser
-from latentflow.score.networks import build_network
+from latentflow.flow.source_scale import SourceScale
+from latentflow.model_file import model_bytes, read_model, write_bytes
+from latentflow.score.denoisers import Denoiser
 
-FORMAT = 1
-_HEADER = "latentflow"
 _LOG_2PI = math.log(2 * math.pi)
 
 #: A row is far outside the training data where its whitened norm exceeds the largest of the training rows by this
 #: factor, or its latent has a norm that N(0, I) exceeds with the probability below.
 FAR_FACTOR = 1.25
 FAR_PROBABILITY = 1e-9
+
+#: In what a latent can be told: as the standard normal it is, or at the scale of the source behind it.
+SCALES = ("latent", "source")
 
 Floats = NDArray[np.float64]
 
@@ -48,7 +46,7 @@ class Encoding:
     Parameters
     ----------
     latents : ndarray, shape (n, k)
-        Gaussian latents.
+        Gaussian latents, or sources where these were asked for.
     carried : ndarray, shape (n, d − k)
         Whitened directions that the flow leaves alone; empty unless fewer components than columns were asked for.
     far : ndarray of bool, shape (n,)
@@ -68,7 +66,7 @@ class Encoding:
 
 @dataclass
 class FittedFlow:
-    """Preprocessor, denoiser and frozen grid: a bijection between a user's rows and Gaussian latents.
+    """Preprocessor, denoiser, frozen grid and orientation: a bijection between a user's rows and Gaussian latents.
 
     Parameters
     ----------
@@ -85,6 +83,12 @@ class FittedFlow:
         The role of each row of the training table (:mod:`latentflow.data.splits`).
     reach : float
         Largest norm of a whitened training row.
+    orientation : Orientation, optional
+        The rotation of the latents; by default they stay as the flow gives them.
+    source_scale : SourceScale, optional
+        From oriented latents to sources; made for this orientation.
+    picture : LinearPicture, optional
+        Mean Jacobians over training rows; made for this orientation, and in source scale where there is one.
     device : torch.device
     dtype : torch.dtype
         In which the flow is integrated; double by default, because decoding back to the exact value of a lattice
@@ -98,10 +102,15 @@ class FittedFlow:
     record: dict[str, Any] = field(default_factory=dict)
     roles: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
     reach: float = math.inf
+    orientation: Orientation = None  # type: ignore[assignment]  # set below where it is not given
+    source_scale: SourceScale | None = None
+    picture: LinearPicture | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     dtype: torch.dtype = torch.float64
 
     def __post_init__(self) -> None:
+        if cast(Orientation | None, self.orientation) is None:
+            self.orientation = Orientation.identity(self.preprocessor.n_flow)
         self.denoiser = self.denoiser.to(device=self.device, dtype=self.dtype).eval().requires_grad_(False)
 
     @property
@@ -116,7 +125,7 @@ class FittedFlow:
 
     @property
     def flow(self) -> ProbabilityFlow:
-        """The probability flow on whitened tensors of this model's device and dtype."""
+        """The probability flow on whitened tensors of this model's device and dtype, before any orientation."""
         return ProbabilityFlow(self.denoiser, self.sigmas, self.solver)
 
     @property
@@ -124,14 +133,18 @@ class FittedFlow:
         """SHA-256 of the model file's content, hexadecimal."""
         return hashlib.sha256(self._to_bytes()).hexdigest()
 
-    def encode(self, X: ArrayLike, *, log_prob: bool = False, first_row: int = 0) -> Encoding:
-        """Gaussian latents of rows in the user's units.
+    def encode(
+        self, X: ArrayLike, *, log_prob: bool = False, scale: str = "latent", first_row: int = 0
+    ) -> Encoding:
+        """Gaussian latents of rows in the user's units, or the sources behind them.
 
         Parameters
         ----------
         X : array_like, shape (n, D)
         log_prob : bool
             Also the density and the log-determinant, which cost a trace per evaluation.
+        scale : {"latent", "source"}
+            What ``latents`` of the result holds; the density is that of the row in either case.
         first_row : int
             Position of X[0] in the user's table, for error messages.
 
@@ -143,20 +156,26 @@ class FittedFlow:
         ------
         PreprocessingError
             If a row holds a value that could not be restored, naming row and column.
+        LatentFlowError
+            If the model has no source scale, and it is asked for.
         """
+        sources = self._sources(scale)
         x, log_det = self.preprocessor.forward(X, first_row=first_row)
         inside, carried = x[:, : self.preprocessor.n_flow], x[:, self.preprocessor.n_flow :]
-        start = self._tensor(inside)
+        start = self.tensor(inside)
         if not log_prob:
-            z = _array(self.flow.encode(start))
-            return Encoding(z, carried, self._far(inside, z))
+            z = _array(self.flow.encode(start)) @ self.orientation.rotation
+            return Encoding(sources.forward(z) if sources else z, carried, self._far(inside, z))
         latents, flow_log_det = self.flow.encode_with_log_det(start)
-        z, total = _array(latents), log_det + _array(flow_log_det)
+        z, total = _array(latents) @ self.orientation.rotation, log_det + _array(flow_log_det)
         both = np.concatenate([z, carried], axis=1)
         log_p = total - 0.5 * (both**2).sum(1) - 0.5 * both.shape[1] * _LOG_2PI
-        return Encoding(z, carried, self._far(inside, z), log_p, total)
+        if sources is None:
+            return Encoding(z, carried, self._far(inside, z), log_p, total)
+        total = total + sources.log_det(z)
+        return Encoding(sources.forward(z), carried, self._far(inside, z), log_p, total)
 
-    def decode(self, Z: ArrayLike, carried: ArrayLike | None = None) -> Floats:
+    def decode(self, Z: ArrayLike, carried: ArrayLike | None = None, *, scale: str = "latent") -> Floats:
         """Rows in the user's units whose latents are Z: the inverse of :meth:`encode`.
 
         Parameters
@@ -164,6 +183,8 @@ class FittedFlow:
         Z : array_like, shape (n, k)
         carried : array_like, shape (n, d − k), optional
             The carried directions; without them their mean, zero, is taken.
+        scale : {"latent", "source"}
+            What Z holds.
 
         Returns
         -------
@@ -173,7 +194,10 @@ class FittedFlow:
         ------
         DataError
             If the shapes are not those of this model, or a latent is not finite.
+        LatentFlowError
+            If the model has no source scale, and it is asked for.
         """
+        sources = self._sources(scale)
         z = np.asarray(Z, dtype=np.float64)
         k, rest = self.preprocessor.n_flow, self.preprocessor.n_kept - self.preprocessor.n_flow
         if z.ndim != 2 or z.shape[1] != k:
@@ -183,8 +207,75 @@ class FittedFlow:
         beside = np.zeros((len(z), rest)) if carried is None else np.asarray(carried, dtype=np.float64)
         if beside.shape != (len(z), rest):
             raise DataError(f"carried directions must have shape {(len(z), rest)}, not {beside.shape}")
-        x, _ = self.flow.decode(self._tensor(z))
+        if sources is not None:
+            z = sources.inverse(z)
+        x, _ = self.flow.decode(self.tensor(z @ self.orientation.rotation.T))
         return self.preprocessor.inverse(np.concatenate([_array(x), beside], axis=1))
+
+    def clean(
+        self,
+        X: ArrayLike,
+        *,
+        remove: Latents | None = None,
+        keep: Latents | None = None,
+        first_row: int = 0,
+    ) -> Floats:
+        """Rows as they would be with some latents at their median: what ICA users do with blinks, heartbeat and mains.
+
+        Carried directions stay as they are, columns set aside are restored, and values of a lattice column come back
+        on its lattice. With nothing removed the rows come back as :meth:`decode` gives them.
+
+        Parameters
+        ----------
+        X : array_like, shape (n, D) or (n, ...) with D values a row
+            In the user's units.
+        remove, keep : name, position or sequence of them, optional
+            The latents to set to their median, 0, or those to leave as they are; one of the two.
+        first_row : int
+            Position of X[0] in the user's table, for error messages.
+
+        Returns
+        -------
+        ndarray, shape of X
+
+        Raises
+        ------
+        DataError
+            If both or neither of ``remove`` and ``keep`` are given, or a latent does not exist.
+        PreprocessingError
+            If a row holds a value that could not be restored, naming row and column.
+
+        Warns
+        -----
+        LatentFlowWarning
+            If rows lie far outside the training data: what is left of them is an extrapolation.
+        """
+        removed = latents_to_remove(self.latent_names, remove=remove, keep=keep)
+        samples = np.asarray(X, dtype=np.float64)
+        rows = samples.reshape(len(samples), -1) if samples.ndim > 2 else samples
+        encoding = self.encode(rows, first_row=first_row)
+        far = np.flatnonzero(encoding.far)
+        if len(far) and len(removed):
+            warnings.warn(extrapolation(far + first_row), LatentFlowWarning, stacklevel=2)
+        return self.decode(without(encoding.latents, removed), encoding.carried).reshape(samples.shape)
+
+    def linear_picture(self, X: ArrayLike) -> LinearPicture:
+        """Mean Jacobians over rows in the user's units: which columns each latent reads, and which it moves.
+
+        They are of the sources where the model has their scale, as ``components_`` and ``mixing_`` of an ICA with
+        sources of unit variance, and of the Gaussian latents where it has not.
+
+        Parameters
+        ----------
+        X : array_like, shape (n, D)
+
+        Returns
+        -------
+        LinearPicture
+        """
+        rows = np.asarray(X, dtype=np.float64)
+        turn = self.orientation.rotation
+        return linear_picture(self.preprocessor, self.flow, turn, rows, scale=self.source_scale)
 
     def log_prob(self, X: ArrayLike) -> Floats:
         """log p of each row in nats, in the user's units, shape (n,)."""
@@ -205,17 +296,7 @@ class FittedFlow:
         ModelFileError
             If the denoiser is not a network, or the file cannot be written.
         """
-        target = Path(path)
-        content = self._to_bytes()
-        beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-        try:
-            beside.write_bytes(content)
-            os.replace(beside, target)
-        except OSError as error:
-            raise ModelFileError(f"cannot write {target}: {error.strerror or error}") from error
-        finally:
-            beside.unlink(missing_ok=True)
-        return target
+        return write_bytes(self._to_bytes(), Path(path))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, device: str = "auto") -> FittedFlow:
@@ -232,77 +313,25 @@ class FittedFlow:
         ModelFileError
             If the file is missing, damaged, not a model, or of an unknown version.
         """
-        source = Path(path)
-        if not source.is_file():
-            raise ModelFileError(f"{source}: no such model file; `latentflow fit` makes one")
-        try:
-            with safe_open(source, framework="pt") as file:
-                header = json.loads((file.metadata() or {}).get(_HEADER, "null"))
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-        except (SafetensorError, OSError, ValueError) as error:
-            raise ModelFileError(f"{source} is damaged or not a model file: {error}") from error
-        if not isinstance(header, dict) or "format" not in header:
-            raise ModelFileError(f"{source} is a safetensors file, but not a latentflow model")
-        if header["format"] != FORMAT:
-            raise ModelFileError(
-                f"{source} has model format {header['format']}, this version reads {FORMAT}: "
-                "upgrade latentflow or fit again"
-            )
-        try:
-            return cls._from_parts(header, tensors, choose_device(device))
-        except (KeyError, TypeError, RuntimeError) as error:
-            raise ModelFileError(f"{source} is damaged: {type(error).__name__} {error}") from error
-
-    @classmethod
-    def _from_parts(
-        cls, header: dict[str, Any], tensors: dict[str, Tensor], device: torch.device
-    ) -> FittedFlow:
-        arrays = {
-            k.removeprefix("preprocessor."): v.numpy()
-            for k, v in tensors.items()
-            if k.startswith("preprocessor.")
-        }
-        denoiser = NetworkDenoiser(build_network(header["network"]))
-        weights = {k.removeprefix("denoiser."): v for k, v in tensors.items() if k.startswith("denoiser.")}
-        denoiser.load_state_dict(weights)
-        return cls(
-            preprocessor=Preprocessor.from_state(header["preprocessor"], arrays),
-            denoiser=denoiser,
-            sigmas=log_uniform_grid(**header["grid"]),
-            solver=header["solver"],
-            record=header["record"],
-            roles=tensors["rows.role"].numpy(),
-            reach=header["reach"],
-            device=device,
-        )
+        return cls(**read_model(Path(path)), device=choose_device(device))
 
     def _to_bytes(self) -> bytes:
-        if not isinstance(self.denoiser, NetworkDenoiser):
-            raise ModelFileError(
-                "only a model with a trained network has a file; this one holds a closed form"
-            )
-        meta, arrays = self.preprocessor.state()
-        header = {
-            "format": FORMAT,
-            "network": self.denoiser.network.settings,
-            "preprocessor": meta,
-            "grid": {
-                "sigma_min": float(self.sigmas[0]),
-                "sigma_max": float(self.sigmas[-1]),
-                "steps": len(self.sigmas) - 1,
-            },
-            "solver": self.solver,
-            "record": self.record,
-            "reach": self.reach,
-        }
-        tensors = {f"preprocessor.{k}": torch.from_numpy(np.ascontiguousarray(v)) for k, v in arrays.items()}
-        for name, value in self.denoiser.state_dict().items():
-            # weights are trained in single precision, which holds them exactly
-            tensors[f"denoiser.{name}"] = value.detach().to("cpu", torch.float32).contiguous()
-        tensors["rows.role"] = torch.from_numpy(np.ascontiguousarray(self.roles))
-        return serialise(tensors, metadata={_HEADER: json.dumps(header, ensure_ascii=False, sort_keys=True)})
+        return model_bytes(self)
 
-    def _tensor(self, values: Floats) -> Tensor:
+    def _sources(self, scale: str) -> SourceScale | None:
+        """The maps to apply for a scale; none for that of the latents."""
+        if scale not in SCALES:
+            raise LatentFlowError(f"scale must be one of {', '.join(SCALES)}, not {scale!r}")
+        if scale == "latent":
+            return None
+        if self.source_scale is None:
+            raise LatentFlowError(
+                "this model has no source scale, as it was fitted by an older version: `latentflow orient` adds one"
+            )
+        return self.source_scale
+
+    def tensor(self, values: Floats) -> Tensor:
+        """Values as a tensor of this model's device and dtype."""
         return torch.as_tensor(values, dtype=self.dtype, device=self.device)
 
     def _far(self, inside: Floats, z: Floats) -> NDArray[np.bool_]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -12,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from latentflow.cli.main import latentflow
+from latentflow.flow.source_scale import SourceScale
 from latentflow.model import FittedFlow
 
 COLUMNS = ("voltage", "current", "phase")
@@ -77,6 +79,18 @@ def fitted_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def folder(fitted_folder: Path, tmp_path: Path) -> Path:
     """A copy of that folder for the test alone."""
     return Path(shutil.copytree(fitted_folder, tmp_path / "work"))
+
+
+@pytest.fixture
+def scaled_folder(folder: Path) -> Path:
+    """The same with a model whose latents have the scale of their sources and a linear picture."""
+    path, rows = folder / "data.latentflow.safetensors", _rows()
+    model = FittedFlow.load(path, device="cpu")
+    turn = model.orientation.rotation
+    scale = SourceScale.fit(model.flow, turn, model.encode(rows).latents, reach=model.reach, knots=17)
+    scaled = replace(model, source_scale=scale)
+    replace(scaled, picture=scaled.linear_picture(rows[:50])).save(path)
+    return folder
 
 
 @pytest.fixture(scope="session")

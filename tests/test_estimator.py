@@ -1,5 +1,8 @@
 """The estimator: scikit-learn's own checks, and the habits of its users."""
 
+import copy
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +13,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from latentflow import LatentFlow, LatentFlowError, LatentFlowWarning
 from latentflow.data.writing import TableWriter
+from latentflow.flow.source_scale import SourceScale
 
 
 def small(**settings):
@@ -140,3 +144,32 @@ def test_in_a_pipeline(frame):
 def test_verbose_prints_losses(frame, capsys):
     small(verbose=True).fit(frame)
     assert "/25: loss" in capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def scaled(fitted, frame):
+    """The fitted estimator around a model that has the scale of its sources and a linear picture."""
+    model, rows = fitted.model_, frame.to_numpy(dtype=float)
+    turn = model.orientation.rotation
+    scale = SourceScale.fit(model.flow, turn, model.encode(rows).latents, reach=model.reach, knots=17)
+    model = replace(model, source_scale=scale)
+    estimator = copy.deepcopy(fitted)
+    estimator.model_ = replace(model, picture=model.linear_picture(rows[:50]))
+    return estimator
+
+
+def test_sources_are_transformed_and_back(scaled, frame):
+    sources = scaled.transform(frame, scale="source")
+    assert np.abs(sources - scaled.transform(frame)).max() > 0.05
+    np.testing.assert_allclose(scaled.inverse_transform(sources, scale="source"), frame, atol=1e-8)
+    with pytest.raises(LatentFlowError, match="latent, source"):
+        scaled.transform(frame, scale="data")
+
+
+def test_components_and_mixing_are_there_after_loading(scaled, tmp_path, frame):
+    scaled.save(tmp_path / "m.safetensors")
+    loaded = LatentFlow.load(tmp_path / "m.safetensors")
+    assert loaded.components_.shape == loaded.mixing_.T.shape == (3, 3)
+    np.testing.assert_array_equal(loaded.components_, scaled.model_.picture.components)
+    np.testing.assert_array_equal(loaded.mixing_, scaled.model_.picture.mixing)
+    np.testing.assert_allclose(loaded.mean_, frame[:50].mean())

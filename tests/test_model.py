@@ -1,6 +1,7 @@
 """The fitted flow and its file, with a closed form in the network's place where that is the sharper witness."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from latentflow.data.preprocess import Preprocessor
 from latentflow.errors import DataError, LatentFlowError, ModelFileError
 from latentflow.fitting import fit_flow
 from latentflow.flow.grids import log_uniform_grid
+from latentflow.flow.orientation import Orientation
+from latentflow.flow.source_scale import SourceScale
 from latentflow.model import FittedFlow, choose_device
 from latentflow.score.oracles import GaussianOracle
 
@@ -114,6 +117,66 @@ def test_file_round_trip(tmp_path, model, rows):
     assert loaded.record == json.loads(json.dumps(model.record))
     assert loaded.hash == model.hash
     assert [p.name for p in tmp_path.iterdir()] == ["m.safetensors"]
+
+
+@pytest.fixture(scope="module")
+def turned(model, rows):
+    """The model with a rotation, the scale of sources and a linear picture, as an orientation leaves it."""
+    rotation = np.linalg.qr(np.random.default_rng(2).normal(size=(3, 3)))[0]
+    oriented = replace(model, orientation=Orientation(rotation, angle_error=np.zeros((3, 3))))
+    latents = oriented.encode(rows).latents
+    scale = SourceScale.fit(model.flow, rotation, latents, reach=model.reach, knots=17)
+    scaled = replace(oriented, source_scale=scale)
+    return replace(scaled, picture=scaled.linear_picture(rows[:40]))
+
+
+def test_sources_are_the_latents_at_another_scale(turned, rows):
+    latents, sources = turned.encode(rows), turned.encode(rows, scale="source")
+    np.testing.assert_allclose(
+        sources.latents, turned.source_scale.forward(latents.latents), rtol=0, atol=1e-12
+    )
+    np.testing.assert_allclose(sources.latents.mean(axis=0), 0, atol=1e-10)
+    np.testing.assert_allclose(turned.decode(sources.latents, scale="source"), rows, atol=1e-8)
+    np.testing.assert_array_equal(sources.far, latents.far)
+
+
+def test_density_of_a_row_is_the_same_in_either_scale_and_the_log_det_is_not(turned, rows):
+    latents = turned.encode(rows[:20], log_prob=True)
+    sources = turned.encode(rows[:20], log_prob=True, scale="source")
+    np.testing.assert_allclose(sources.log_prob, latents.log_prob, atol=1e-12)
+    added = turned.source_scale.log_det(latents.latents)
+    np.testing.assert_allclose(sources.log_det - latents.log_det, added, atol=1e-10)
+    assert np.abs(added).max() > 1e-3
+
+
+def test_source_scale_is_refused_where_there_is_none(model, rows):
+    plain = replace(model, source_scale=None)
+    with pytest.raises(LatentFlowError, match="latentflow orient"):
+        plain.encode(rows[:2], scale="source")
+    with pytest.raises(LatentFlowError, match="latentflow orient"):
+        plain.decode(np.zeros((2, 3)), scale="source")
+    with pytest.raises(LatentFlowError, match="latent, source"):
+        plain.encode(rows[:2], scale="sources")
+
+
+def test_the_file_keeps_scale_and_picture(tmp_path, turned, rows):
+    loaded = FittedFlow.load(turned.save(tmp_path / "m.safetensors"), device="cpu")
+    np.testing.assert_array_equal(
+        loaded.encode(rows, scale="source").latents, turned.encode(rows, scale="source").latents
+    )
+    for name in ("components", "mixing", "mean"):
+        np.testing.assert_array_equal(getattr(loaded.picture, name), getattr(turned.picture, name))
+    assert loaded.hash == turned.hash != replace(turned, source_scale=None).hash
+
+
+def test_the_picture_is_of_the_sources_where_they_have_a_scale(turned, rows):
+    """One row has one Jacobian: by the chain rule, that of the latent times the speed of the source."""
+    row = rows[:1]
+    sources, latents = turned.linear_picture(row), replace(turned, source_scale=None).linear_picture(row)
+    speeds = turned.source_scale.speeds(turned.encode(row).latents)[0]
+    np.testing.assert_allclose(sources.components, latents.components * speeds[:, None], rtol=1e-9)
+    np.testing.assert_allclose(sources.mixing, latents.mixing / speeds, rtol=1e-9)
+    np.testing.assert_allclose(sources.components @ sources.mixing, np.eye(3), atol=1e-9)
 
 
 def test_damaged_and_foreign_files_are_refused(tmp_path, model):

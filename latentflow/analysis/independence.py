@@ -14,6 +14,7 @@ from latentflow.analysis.densities import Baseline, BaselineDensity, baseline_de
 from latentflow.analysis.dependence import pairwise_dependence
 from latentflow.analysis.discoveries import discoveries
 from latentflow.analysis.gaussianity import gaussianity
+from latentflow.analysis.ima import ima_contrast
 from latentflow.analysis.interval import Interval
 from latentflow.analysis.joint import FEWEST_ROWS, joint_dependence
 from latentflow.analysis.joint_gaussianity import joint_gaussianity
@@ -22,11 +23,12 @@ from latentflow.analysis.ledger import ledger
 from latentflow.analysis.magnitudes import magnitudes
 from latentflow.analysis.measures import PairwiseDependence
 from latentflow.analysis.mismatch import terminal_mismatch
+from latentflow.analysis.orientation_account import OrientationAccount, orientation_account
 from latentflow.analysis.preparation import Material, fastica_summary, prepare
 from latentflow.analysis.provenance import provenance
 from latentflow.analysis.recovery import recovery
 from latentflow.analysis.resample import intervals
-from latentflow.analysis.results import IndependenceResult, Rows
+from latentflow.analysis.results import FastICASummary, IndependenceResult, Rows
 from latentflow.analysis.roundtrip import round_trip
 from latentflow.analysis.rows import thin
 from latentflow.analysis.verdict import Evidence, judge
@@ -86,18 +88,20 @@ def independence_report(
     material = prepare(model, X, rows=rows, missing=missing, seed=seed, sources=sources, peers=peers)
     rng = np.random.default_rng(seed)
     block, encoding = material.block, material.encoding
-    account = ledger(material.representations, rng=rng, n_boot=n_boot, block=block)
+    entries = ledger(material.representations, rng=rng, n_boot=n_boot, block=block)
     own = -np.asarray(encoding.log_prob)
     gaussian = gaussian_neg_log_prob(material.whitening, material.continuous)
     scores = intervals(np.stack([own, gaussian, gaussian - own], axis=1), rng, n_boot, block)
     in_training = training_score(model, material, rng, n_boot)
     pairwise = _pairwise(material)
     closer = _closer(material, pairwise, rng)
+    fastica = fastica_summary(material)
+    account = _orientation(model, material, fastica, n_boot=n_boot, seed=seed)
     evidence = Evidence(
-        ledger=account,
+        ledger=entries,
         pairwise=pairwise,
         gaussianity=gaussianity(encoding.latents, model.latent_names, dependent=material.serial.dependent),
-        fastica=fastica_summary(material),
+        fastica=fastica,
         rows=_rows(model, material),
         log_prob_gain=scores[2],
         overfit=None
@@ -106,6 +110,7 @@ def independence_report(
         tied_columns=_tied_share(_treatments(model)),
         history=dict(model.record.get("history") or {}),
         joint=closer["joint"].get("latents"),
+        orientation=account,
     )
     trip = round_trip(model, material.values, encoding.latents, material.carried, rng)
     return IndependenceResult(
@@ -116,7 +121,7 @@ def independence_report(
         treatments=_treatments(model),
         rows=evidence.rows,
         alerts=collect_alerts(model, material, evidence),
-        ledger=account,
+        ledger=entries,
         neg_log_prob=scores[0],
         neg_log_prob_gaussian=scores[1],
         log_prob_gain=scores[2],
@@ -139,6 +144,7 @@ def independence_report(
             block=block,
         ),
         joint_gaussianity=joint_gaussianity(encoding.latents, rng, block=block),
+        orientation=account,
         **closer,
     )
 
@@ -166,6 +172,16 @@ def _closer(
         },
         "samples": {rep.name: rep.values[picked] for rep in shown},
     }
+
+
+def _orientation(
+    model: Any, material: Material, fastica: FastICASummary, *, n_boot: int, seed: int
+) -> OrientationAccount:
+    # a generator of its own: every other figure stays what it was
+    rng = np.random.default_rng([seed, 1])
+    contrast = ima_contrast(model, material.values, rng=rng, n_boot=n_boot, block=material.block)
+    network = str((model.record.get("network") or {}).get("structure", ""))
+    return orientation_account(model.orientation, model.latent_names, fastica, contrast, network=network)
 
 
 def _densities(

@@ -39,6 +39,7 @@ from latentflow.analysis.measures import (
     RadiusTest,
     RoundTrip,
 )
+from latentflow.analysis.orientation_account import OrientationAccount
 from latentflow.analysis.recovery import Recovery
 from latentflow.analysis.samples import shown_samples
 
@@ -208,6 +209,8 @@ class IndependenceResult(Result):
         Every representation against the true sources, where they were given.
     latent_facts : tuple of LatentFacts
         What each latent is worth in the data, and the columns it goes with.
+    orientation : OrientationAccount or None
+        How the axes of the latents were chosen, and what that allows to conclude.
     samples : mapping of str to ndarray (m, d)
         At most 1 000 evenly spaced evaluated rows of the three; ``to_dict`` keeps the pairs that are drawn.
     """
@@ -240,6 +243,7 @@ class IndependenceResult(Result):
     densities: tuple[BaselineDensity, ...] = ()
     recovery: Recovery | None = None
     latent_facts: tuple[LatentFacts, ...] = ()
+    orientation: OrientationAccount | None = None
     samples: Mapping[str, np.ndarray] = field(default_factory=dict)
     schema: int = SCHEMA_VERSION
 

@@ -27,6 +27,7 @@ import numpy as np
 
 from latentflow.analysis.interval import Interval
 from latentflow.analysis.joint import JointDependence
+from latentflow.analysis.orientation_account import OrientationAccount
 from latentflow.analysis.results import FastICASummary, Gaussianity, Ledger, PairwiseDependence, Rows, Verdict
 
 SIGNIFICANT = 0.05
@@ -62,6 +63,8 @@ class Evidence:
         The training record.
     joint : JointDependence or None
         The classifier's test of the latents.
+    orientation : OrientationAccount or None
+        How the axes of the latents were chosen.
     """
 
     ledger: Ledger
@@ -74,6 +77,7 @@ class Evidence:
     tied_columns: float
     history: Mapping[str, Any]
     joint: JointDependence | None = None
+    orientation: OrientationAccount | None = None
 
     @property
     def latents(self) -> PairwiseDependence:
@@ -152,20 +156,29 @@ def detected(evidence: Evidence) -> bool:
 
 def meaning(evidence: Evidence) -> tuple[str, ...]:
     """What independence does and does not say, and what the residual is, in plain words."""
-    agreement = evidence.fastica.agreement
     return (
         "Independent means that knowing some latents of a row tells nothing about its other latents. It "
         "does not make a latent a cause, a mechanism or a signal of its own.",
         "Latents are not sources. A round cloud looks the same from every side: turn the latents by any "
         "rotation and they are exactly as independent as before. Independence cannot say which of these "
         "axes is the right one.",
-        "For the same reason latents do not keep the order, the sign or the identity that FastICA's "
-        f"components have: matched one to one, the mean absolute rank correlation is {agreement:.2f} (1 "
-        "would be the same components, in some order).",
+        *_about_axes(evidence),
         "The residual is a lower bound on the dependence still left: what the strongest pairs that form no circle "
         "share, or what a classifier of all latents together finds, whichever is more. Forms too intricate for "
         "both would come on top.",
         "All of this holds for rows like the ones evaluated, and for nothing else.",
+    )
+
+
+def _about_axes(evidence: Evidence) -> tuple[str, ...]:
+    """What the axes of the latents are, where they were chosen and where they were not."""
+    chosen = evidence.orientation
+    if chosen is not None and chosen.method != "none":
+        return chosen.conclusion, chosen.evidence
+    return (
+        "For the same reason latents do not keep the order, the sign or the identity that FastICA's "
+        f"components have: matched one to one, the mean absolute rank correlation is "
+        f"{evidence.fastica.agreement:.2f} (1 would be the same components, in some order).",
     )
 
 

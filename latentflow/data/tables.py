@@ -164,6 +164,7 @@ def open_table(
     key: str | None = None,
     columns: Sequence[str] | None = None,
     drop_columns: Sequence[str] | None = None,
+    aside: Sequence[str | None] = (),
 ) -> Table:
     """Open a table in a file; the content tells HDF5, the suffix tells the rest.
 
@@ -173,6 +174,7 @@ def open_table(
     key : dataset or group inside an HDF5 file; needed where there are several tables
     columns : names of the columns to take, in this order; all when None
     drop_columns : names of columns to leave out
+    aside : names of what goes with the rows and is no data (labels, times): left out where it is a column
 
     Returns
     -------
@@ -185,7 +187,11 @@ def open_table(
         exist; several tables are in the file and no key was given; a chosen column does not hold numbers.
     """
     path = Path(path)
-    return _choose(_open_source(path, key, columns), path, columns, drop_columns)
+    source = _open_source(path, key, columns)
+    there = [
+        field.name for field in source.fields if field.name in aside and field.name not in (columns or ())
+    ]
+    return _choose(source, path, columns, [*(drop_columns or ()), *there])
 
 
 def as_table(X: Any, columns: Sequence[str] | None = None) -> Table:

@@ -261,6 +261,18 @@ class TableWriter:
             yield columns
 
 
+def read_attribute(path: Path, name: str) -> str | None:
+    """What `TableWriter` noted about a whole HDF5 or Parquet file under a name; None where it noted nothing."""
+    if path.suffix.lower() == ".parquet" and path.is_file():
+        noted = (import_pyarrow().parquet.read_schema(path).metadata or {}).get(name.encode())
+        return None if noted is None else noted.decode()
+    if not path.is_file() or not h5py.is_hdf5(path):
+        return None
+    with h5py.File(path) as file:
+        value = file.attrs.get(name)
+    return None if value is None else str(value)
+
+
 def _cast(rows: NDArray[Any], dtype: np.dtype[Any], columns: Sequence[str], path: Path) -> NDArray[Any]:
     """Rows in the stored type; integers and booleans exactly, floats without overflow."""
     with np.errstate(over="ignore", invalid="ignore"):

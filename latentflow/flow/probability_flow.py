@@ -13,13 +13,13 @@ z = y(σ_max).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.func import jvp, vmap
+from torch.func import jvp
 
 from latentflow.flow.solvers import SOLVERS, integrate
 from latentflow.score.denoisers import Denoiser
@@ -75,6 +75,26 @@ class ProbabilityFlow:
             parts = [self._integrate_augmented(part, probes) for part in _chunks(x, x.shape[1] * tangents)]
         state = torch.cat(parts)
         return state[:, :d], state[:, d] + matching
+
+    def encode_with_jacobian(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Latents, shape (n, d), and ∂z/∂x of the encoder on its own grid, shape (n, d, d).
+
+        The tangents ride through the same steps as the state, d(∂y/∂x)/du = −σ/(1+σ²) (∂F/∂y)(∂y/∂x), so this is
+        the derivative of the discrete map to rounding.
+        """
+        d = x.shape[1]
+        with torch.no_grad():
+            parts = [self._integrate_tangents(part) for part in _chunks(x, d * (d + 1))]
+        state = torch.cat(parts)
+        return state[:, :, 0], state[:, :, 1:]
+
+    def encode_along(self, x: Tensor, directions: Tensor) -> Tensor:
+        """(∂z/∂x) v for one direction v of each row: the tangent of the encoder, shape (n, d)."""
+        return self._along(self._forward, x, directions)
+
+    def decode_along(self, z: Tensor, directions: Tensor) -> Tensor:
+        """Tangent of the plain backward integration, (n, d): (∂x/∂z) v up to the error of the solver."""
+        return self._along(self._backward, z, directions)
 
     def log_prob(self, x: Tensor) -> Tensor:
         """log p(x) = log N(z; 0, I) + log|det ∂z/∂x| in nats per whitened row, shape (n,)."""
@@ -150,9 +170,8 @@ class ProbabilityFlow:
             rows = rows[~(residual[rows] <= tolerance)]
             if len(rows) == 0:
                 return
-            direction = torch.linalg.lstsq(
-                self._jacobian(x[rows]), (z[rows] - encoded[rows])[:, :, None]
-            ).solution
+            jacobian = self.encode_with_jacobian(x[rows])[1]
+            direction = torch.linalg.lstsq(jacobian, (z[rows] - encoded[rows])[:, :, None]).solution
             left, step, moved = torch.arange(len(rows), device=z.device), direction[:, :, 0], []
             for halving in range(8):
                 candidate = x[rows[left]] + step[left] * 0.5**halving
@@ -163,11 +182,11 @@ class ProbabilityFlow:
                     break
             rows = torch.cat(moved)
 
-    def _jacobian(self, x: Tensor) -> Tensor:
-        """∂E/∂x row by row, by forward mode, shape (n, d, d)."""
-        directions = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
-        columns = vmap(lambda v: jvp(self._forward, (x,), (v.expand_as(x),))[1])(directions)
-        return columns.permute(1, 2, 0)
+    @staticmethod
+    def _along(integration: Callable[[Tensor], Tensor], rows: Tensor, directions: Tensor) -> Tensor:
+        with torch.no_grad():
+            pairs = zip(_chunks(rows, rows.shape[1]), _chunks(directions, rows.shape[1]), strict=True)
+            return torch.cat([jvp(integration, (part,), (along,))[1] for part, along in pairs])
 
     def _drift(self, u: float, y: Tensor) -> Tensor:
         sigma = math.exp(u)
@@ -194,6 +213,21 @@ class ProbabilityFlow:
 
         y = x / math.sqrt(1 + float(self.sigmas[0]) ** 2)
         start = torch.cat([y, y.new_zeros(len(y), 1)], dim=1)
+        return integrate(SOLVERS[self.solver], drift, start, np.log(self.sigmas).tolist())
+
+    def _integrate_tangents(self, x: Tensor) -> Tensor:
+        """The state as first column and its Jacobian as the others, shape (n, d, 1 + d)."""
+        d = x.shape[1]
+        basis = torch.eye(d, dtype=x.dtype, device=x.device)
+
+        def drift(u: float, state: Tensor) -> Tensor:
+            sigma = math.exp(u)
+            velocity, derivatives = self.denoiser.push_forward(state[:, :, 0], sigma, basis)
+            tangents = derivatives.permute(1, 2, 0) @ state[:, :, 1:]
+            return torch.cat([velocity[:, :, None], tangents], dim=2) * (-sigma / (1 + sigma * sigma))
+
+        start = torch.cat([x[:, :, None], basis.expand(len(x), d, d)], dim=2)
+        start = start / math.sqrt(1 + float(self.sigmas[0]) ** 2)
         return integrate(SOLVERS[self.solver], drift, start, np.log(self.sigmas).tolist())
 
 

@@ -41,7 +41,7 @@ def render_page(result: IndependenceResult, *, json_name: str | None = None) -> 
         Names of columns and files are escaped.
     """
     facts = selection.fact_rows(result)
-    template = _environment().get_template("independence.html.j2")
+    template = environment().get_template("independence.html.j2")
     return template.render(
         result=result,
         badge=BADGES.get(result.verdict.code, result.verdict.code.replace("_", " ")),
@@ -55,6 +55,9 @@ def render_page(result: IndependenceResult, *, json_name: str | None = None) -> 
         n_points=max((len(values) for values in result.samples.values()), default=0),
         fact_rows=facts,
         most_explained=max((row.facts.variance_explained for row in facts), default=0.0) or 1.0,
+        axes=selection.axis_rows(result),
+        orientation_method=selection.orientation_method(result),
+        n_planes=len(result.latent_names) * (len(result.latent_names) - 1) // 2,
         matches=selection.source_matches(result),
         n_sources=selection.source_count(result),
         n_pairs=_pairs(result),
@@ -105,7 +108,8 @@ def write_report(
     return page, data
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Templates with what formats their numbers; every variable is escaped, an unknown one is an error."""
     environment = Environment(
         loader=PackageLoader("latentflow.report"),
         autoescape=True,

@@ -33,6 +33,7 @@ from latentflow.analysis.measures import (
     RadiusTest,
     RoundTrip,
 )
+from latentflow.analysis.orientation_account import LatentDetermination, OrientationAccount
 from latentflow.analysis.recovery import Recovery, RecoveryEntry
 from latentflow.analysis.results import SCHEMA_VERSION, FastICASummary, IndependenceResult, Rows, Verdict
 
@@ -54,6 +55,8 @@ RECORDS: tuple[type[Result], ...] = (
     RadiusTest,
     JointGaussianity,
     LatentFacts,
+    OrientationAccount,
+    LatentDetermination,
     FastICASummary,
     Recovery,
     RecoveryEntry,
@@ -158,6 +161,10 @@ _FURTHER = {
     "densities": ("array of BaselineDensity", "What the baselines are worth as densities."),
     "recovery": ("Recovery or null", "Null where the true sources are not known."),
     "latent_facts": ("array of LatentFacts", "In the order of the latents."),
+    "orientation": (
+        "OrientationAccount or null",
+        "How the axes were chosen, and what that allows to conclude.",
+    ),
     "samples": (
         "object of array of {columns, x, y}",
         "By representation, its most dependent pairs as the page draws them, strongest first: two names and "

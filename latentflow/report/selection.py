@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from latentflow.analysis.latent_facts import LatentFacts
+from latentflow.analysis.orientation_account import LatentDetermination
 from latentflow.analysis.results import IndependenceResult, LatentGaussianity, PairwiseDependence
 from latentflow.analysis.samples import worst_pairs
 from latentflow.report import numbers
@@ -64,6 +65,7 @@ def contents(result: IndependenceResult) -> list[tuple[str, str]]:
         *([("joint", "All at once")] if result.joint else []),
         ("gaussianity", "Gaussianity"),
         *([("latents", "Latents")] if result.latent_facts else []),
+        *([("orientation", "Axes")] if result.orientation else []),
         *([("recovery", "True sources")] if result.recovery else []),
         ("round-trip", "Round trip"),
         ("training", "Training"),
@@ -101,6 +103,31 @@ def fact_rows(result: IndependenceResult, limit: int = TABLE_ROWS) -> list[FactR
     if len(order) > limit:
         order = sorted(order, key=lambda index: -facts[index].variance_explained)[:limit]
     return [FactRow(index + 1, facts[index], *_matched_component(result, index)) for index in order]
+
+
+def axis_rows(result: IndependenceResult, limit: int = TABLE_ROWS) -> list[LatentDetermination]:
+    """How well the axis of each latent is determined, in order; of many, those determined least."""
+    axes = list(result.orientation.latents) if result.orientation else []
+    return axes if len(axes) <= limit else sorted(axes, key=lambda axis: -axis.angle_error)[:limit]
+
+
+def orientation_method(result: IndependenceResult) -> str:
+    """The method of the orientation in words, with what was asked for where that differs."""
+    account = result.orientation
+    if account is None:
+        return numbers.MISSING
+    words = _METHODS.get(account.method, account.method)
+    return words if account.asked == account.method else f"{words} (asked for: {account.asked})"
+
+
+_METHODS = {
+    "none": "none: the latents stand as the flow gives them",
+    "jacobian": "jacobian: joint diagonalisation of the denoiser's Jacobians",
+    "metric": "metric: joint diagonalisation of the decoder's metric",
+    "ica": "ica: aligned with FastICA's components",
+    "temporal": "temporal: joint diagonalisation of lagged covariances",
+    "groups": "groups: joint diagonalisation of the covariances within groups",
+}
 
 
 def source_count(result: IndependenceResult) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from latentflow.analysis.orientation_account import OrientationAccount
 from latentflow.analysis.results import IndependenceResult, Interval, PairwiseDependence
 from latentflow.report import numbers, selection
 from latentflow.report.drawing import printable
@@ -40,6 +41,8 @@ def summary_lines(result: IndependenceResult) -> list[str]:
         f"round trip           at most {_power(trip.data_max)} column standard deviations, "
         f"{numbers.percent(trip.exact_rows)} of rows bit by bit",
     ]
+    if result.orientation is not None:
+        lines.append(f"axes                 {_axes(result.orientation)}")
     if result.alerts:
         lines.append(f"alerts               {len(result.alerts)}, see the report: {result.alerts[0]}")
     return [printable(line).translate(_ASCII).rstrip() for line in lines]
@@ -47,6 +50,16 @@ def summary_lines(result: IndependenceResult) -> list[str]:
 
 def _headline_pairs(result: IndependenceResult) -> list[PairwiseDependence]:
     return [result.pairwise[name] for name in ("raw", "fastica", "latents") if name in result.pairwise]
+
+
+def _axes(account: OrientationAccount) -> str:
+    """The method, how many planes it leaves open, and the agreement with FastICA."""
+    if account.method == "none":
+        return "arbitrary: no orientation was chosen"
+    asked = "" if account.asked == account.method else f" (asked for {account.asked})"
+    open_planes = numbers.many(len(account.undetermined), "undetermined plane")
+    agreement = "no evidence" if account.agreement is None else numbers.fixed(account.agreement, 2)
+    return f"{account.method}{asked}, {open_planes}, agreement with FastICA {agreement}"
 
 
 def _removed(result: IndependenceResult, name: str) -> Interval | None:

@@ -174,8 +174,9 @@ def choose_network(run: _Run, dimension: int, axes: Tensor | None) -> Trainer:
 
     A separable network and a residual perceptron are trained for a few steps each. If the perceptron is ahead, it
     goes on alone. Else the separable network has the first half of the training; then its sum with a perceptron of
-    half the depth is given as many steps as the first race, and takes over only if it is clearly better: on a linear
-    mixture, or where validation rows lie in other stretches of a drifting record, it is not.
+    half the depth is given twice as many steps as the first race, and takes over only if it is clearly better: on a
+    linear mixture, or where validation rows lie in other stretches of a drifting record, it is not. (In as many
+    steps as the first race the perceptron, which starts at zero, makes up for no more than its own noise.)
     """
     plan, generator = run.plan, run.generator
     trainer = Trainer(run.residual(dimension, plan.depth), plan, generator)
@@ -203,7 +204,7 @@ def choose_network(run: _Run, dimension: int, axes: Tensor | None) -> Trainer:
         steps=separable.steps,
         average=NetworkSum([separable.average, copy.deepcopy(fresh)]),
     )
-    run.advance(joined, 1.0, race_steps(plan))
+    run.advance(joined, 1.0, 2 * race_steps(plan))
     gain, error = run.judge.gain(joined.average, separable.best or separable.average)
     return joined if gain > CLEARLY * error else separable
 

@@ -12,6 +12,7 @@ from scipy.special import ndtr, ndtri
 from scipy.stats import norm
 
 from latentflow.data.tables import as_table
+from latentflow.flow.orientation import Orientation
 
 MODE, SPREAD = 0.9, np.sqrt(0.19)  # a two-mode source of unit variance
 TRAIN, VALIDATION, HELD_OUT = 0, 1, 2
@@ -79,10 +80,15 @@ class PlainPreprocessor:
 
     columns: tuple[str, ...]
     treatments: tuple[Treatment, ...]
+    n_latents: int = 0
 
     @property
     def kept(self) -> np.ndarray:
         return np.array([i for i, t in enumerate(self.treatments) if t.role == "flow"])
+
+    @property
+    def n_flow(self) -> int:
+        return self.n_latents or len(self.kept)
 
     def continuous(self, X: np.ndarray) -> np.ndarray:
         return X[:, self.kept]
@@ -110,6 +116,10 @@ class IdentityFlow:
     def decode(self, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return z, torch.zeros(len(z))
 
+    def encode_with_jacobian(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        d = x.shape[1]
+        return x, torch.eye(d, dtype=x.dtype).expand(len(x), d, d)
+
 
 @dataclass
 class ExactModel:
@@ -133,8 +143,13 @@ class ExactModel:
     flow: IdentityFlow = field(default_factory=IdentityFlow)
 
     @property
+    def orientation(self) -> Orientation:
+        return Orientation.identity(len(self.latent_names))
+
+    @property
     def preprocessor(self) -> PlainPreprocessor:
-        return PlainPreprocessor(self.columns, self.treatments or tuple(Treatment(c) for c in self.columns))
+        treatments = self.treatments or tuple(Treatment(c) for c in self.columns)
+        return PlainPreprocessor(self.columns, treatments, len(self.latent_names))
 
     @property
     def latent_names(self) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ import json
 import h5py
 import numpy as np
 import pandas as pd
+import pytest
 
 from latentflow.data.tables import open_table
 
@@ -90,3 +91,25 @@ def test_latents_of_another_model_are_refused(run, folder, tiny):
 
 def test_latents_that_are_not_there_are_named(run, folder):
     assert "data.latents.h5" in run("decode", folder / "data.latents.h5", code=2).stderr
+
+
+@pytest.mark.parametrize("suffix", ["h5", "parquet"])
+def test_sources_come_back_as_the_file_says(run, scaled_folder, suffix):
+    latents, out = scaled_folder / f"data.latents.{suffix}", scaled_folder / "out.h5"
+    run("encode", scaled_folder / "data.h5", "--scale", "source", "-o", latents)
+    told = json.loads(run("decode", latents, "-o", out, "--json").stdout)
+    assert told["scale"] == "source"
+    rows = open_table(scaled_folder / "data.h5").read()
+    np.testing.assert_allclose(open_table(out).read(), rows, atol=1e-6)
+    refusal = run("decode", latents, "-o", out, "--scale", "latent", code=2).stderr
+    assert "--scale source" in refusal
+
+
+def test_sources_in_a_csv_are_told_from_latents_by_the_option(run, scaled_folder):
+    latents, out = scaled_folder / "data.latents.csv", scaled_folder / "out.h5"
+    run("encode", scaled_folder / "data.h5", "--scale", "source", "-o", latents)
+    run("decode", latents, "-o", out, "--scale", "source")
+    rows = open_table(scaled_folder / "data.h5").read()
+    np.testing.assert_allclose(open_table(out).read(), rows, atol=1e-6)
+    run("decode", latents, "-o", out)
+    assert np.abs(open_table(out).read() - rows).max() > 0.01

@@ -1,6 +1,7 @@
 """`latentflow encode`: the latents of the model in the order of the rows, and all that goes beside them."""
 
 import json
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from latentflow import __version__
 from latentflow.data.tables import open_table
+from latentflow.model import FittedFlow
 
 
 @pytest.fixture
@@ -183,3 +185,22 @@ def test_the_key_of_the_fit_is_found_again(run, tmp_path, write_table, tiny_rows
     run("fit", data, "--key", "right", *tiny)
     run("encode", data)
     assert contents(tmp_path / "data.latents.h5")[1]["source_key"] == "right"
+
+
+def test_sources_are_written_where_they_are_asked_for(run, scaled_folder, rows):
+    model = FittedFlow.load(scaled_folder / "data.latentflow.safetensors", device="cpu")
+    told = json.loads(
+        run("encode", scaled_folder / "data.h5", "--scale", "source", "--log-prob", "--json").stdout
+    )
+    written, attributes = contents(scaled_folder / "data.latents.h5")
+    assert attributes["scale"] == told["scale"] == "source"
+    np.testing.assert_allclose(written["latents"], model.encode(rows, scale="source").latents, atol=1e-12)
+    np.testing.assert_allclose(written["log_prob"], model.log_prob(rows), rtol=1e-12)
+    assert not np.allclose(written["latents"], model.encode(rows).latents, atol=0.05)
+
+
+def test_a_model_without_a_source_scale_says_the_way_out(run, folder):
+    path = folder / "data.latentflow.safetensors"
+    replace(FittedFlow.load(path, device="cpu"), source_scale=None).save(path)
+    assert "latentflow orient" in run("encode", folder / "data.h5", "--scale", "source", code=2).stderr
+    assert not (folder / "data.latents.h5").exists()

@@ -192,3 +192,14 @@ def test_single_precision_is_followed(network):
     z, log_det = flow.encode_with_log_det(x)
     back, _ = flow.decode(z)
     assert z.dtype == log_det.dtype == back.dtype == torch.float32
+
+
+def test_tangents_along_a_direction_are_those_of_the_jacobian(network):
+    flow = ProbabilityFlow(network, log_uniform_grid(0.02, 15.0, 64))
+    rng = np.random.default_rng(1)
+    x, directions = torch.tensor(rng.normal(size=(20, 4))), torch.tensor(rng.normal(size=(20, 4)))
+    z, jacobian = flow.encode_with_jacobian(x)
+    along = flow.encode_along(x, directions)
+    np.testing.assert_allclose(along, (jacobian @ directions[:, :, None])[:, :, 0], atol=1e-10)
+    # the backward integration is the inverse up to the error of the solver
+    np.testing.assert_allclose(flow.decode_along(z, along), directions, atol=1e-2)

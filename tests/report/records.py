@@ -15,9 +15,11 @@ from latentflow.analysis.joint import JointDependence
 from latentflow.analysis.joint_gaussianity import JointGaussianity
 from latentflow.analysis.latent_facts import latent_facts
 from latentflow.analysis.magnitudes import Magnitudes
+from latentflow.analysis.orientation_account import OrientationAccount, orientation_account
 from latentflow.analysis.recovery import Recovery, RecoveryEntry
-from latentflow.analysis.results import PairwiseDependence
+from latentflow.analysis.results import FastICASummary, PairwiseDependence
 from latentflow.analysis.samples import worst_pairs
+from latentflow.flow.orientation import Orientation
 
 #: The fields that a result may go without, as it has them then.
 BARE: dict[str, Any] = {
@@ -30,6 +32,7 @@ BARE: dict[str, Any] = {
     "densities": (),
     "recovery": None,
     "latent_facts": (),
+    "orientation": None,
     "samples": {},
 }
 AUC = {"raw": 0.914, "pca": 0.82, "fastica": 0.703, "latents": 0.507}
@@ -51,8 +54,23 @@ def further_records(values: dict[str, np.ndarray], pairwise: dict[str, PairwiseD
         "latent_facts": latent_facts(
             values["latents"], pairwise["latents"].columns, values["raw"], pairwise["raw"].columns
         ),
+        "orientation": oriented(pairwise["latents"].columns),
         "samples": {name: array[:1000] for name, array in values.items() if name != "pca"},
     }
+
+
+def oriented(names: tuple[str, ...], method: str = "jacobian") -> OrientationAccount:
+    """The account of an orientation whose last two axes are undetermined and whose second is loose."""
+    d = len(names)
+    errors = np.full((d, d), 0.01)
+    errors[:2, :2] = 0.2
+    errors[-2:, -2:] = np.pi / 4
+    np.fill_diagonal(errors, 0.0)
+    orientation = Orientation(
+        np.eye(d), method, "auto", "Rows are in no order and no groups were named.", True, errors
+    )
+    fastica = FastICASummary(True, 14, "Converged at once.", 0.71, tuple(range(d)), (0.71,) * d)
+    return orientation_account(orientation, names, fastica, (_around(0.214, 0.012), 1000))
 
 
 def _around(estimate: float, half: float) -> Interval:

@@ -15,7 +15,7 @@ from latentflow.errors import DataError
 from latentflow.report import render_page, write_report
 from latentflow.report.drawings import draw_all
 from latentflow.report.page import BADGES
-from tests.report.records import BARE
+from tests.report.records import BARE, oriented
 
 HOSTILE = ("<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "a & b 'c'", 'id="x" url(#y)')
 VOID = {"meta", "link", "br", "img", "hr", "input"}
@@ -237,6 +237,7 @@ SECTIONS = {  # by the field that a section stands on: words that the page has w
     "densities": "As a density, against others",
     "recovery": "Against the true sources",
     "latent_facts": "What each latent is",
+    "orientation": "How the axes were chosen",
     "samples": "The most dependent pairs, point by point",
 }
 
@@ -282,6 +283,38 @@ def test_figures_of_the_further_records_are_on_the_page(page, result):
     assert first.strongest[0][0] in text
 
 
+def test_the_axes_are_told_with_what_they_allow(page, result):
+    account = result.orientation
+    for words in (
+        account.conclusion,
+        account.evidence,
+        "joint diagonalisation of the denoiser's Jacobians (asked for: auto)",
+        account.reason,
+        "C_IMA of the decoder, nats 0.214 [0.202, 0.226]",
+        "Agreement with FastICA 0.71",
+        "Undetermined planes 1 of 6",
+        "latent01 loosely determined 11.5° latent00",
+        "latent03 undetermined 45.0° latent02",
+    ):
+        assert words in page.text
+
+
+@pytest.mark.usefixtures("ready_drawings")
+def test_agreement_with_the_anchor_is_not_shown_as_evidence(result):
+    anchored = oriented(result.latent_names, "ica")
+    text = Page(render_page(replace(result, orientation=anchored))).text
+    assert "Agreement with FastICA no evidence" in text
+    assert "no evidence of anything, for the latents were aligned" in text
+
+
+@pytest.mark.usefixtures("ready_drawings")
+def test_axes_that_were_not_chosen_have_no_table(result):
+    plain = replace(oriented(result.latent_names, "none"), asked="none")
+    text = Page(render_page(replace(result, orientation=plain))).text
+    assert "none: the latents stand as the flow gives them" in text
+    assert "Largest angle error" not in text
+
+
 @pytest.mark.usefixtures("ready_drawings")
 def test_numbers_that_do_not_exist_are_dashes(result):
     trip = replace(result.round_trip, latent_n=0, latent_max=None, latent_q50=None, latent_q99=None)
@@ -303,6 +336,7 @@ def test_wide_tables_are_summarised(make_result, d):
     assert f"The 20 latents farthest from normal of {d}" in page.text
     assert f"20 of {d} columns" in page.text
     assert f"The 20 of {d} latents that explain most" in page.text
+    assert f"The 20 of {d} latents that are determined least" in page.text
     assert f"The 20 of {d + 1} sources that were recovered least" in page.text
     assert len(page.all("svg")) == 1 + 3 + 6 + 3 + 8 + 3
     treated = page.text[page.text.index("What was done to each column") :]

@@ -1,0 +1,180 @@
+"""`latentflow clean`: a table as it would be with some latents at their median."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from latentflow.cleaning import VarianceAccount, extrapolation, latents_to_remove, without
+from latentflow.data.tables import Table, open_table
+from latentflow.data.writing import TableWriter
+from latentflow.errors import DataError
+from latentflow.model import FittedFlow
+
+from . import options
+from .naming import beside, check_output, find_key, find_model
+from .output import count, names, provenance, tell, warn
+from .progress import RowProgress
+from .rows import complete_rows
+
+OUTPUT_SUFFIX = ".clean.h5"
+# Name of the dataset where the input had none: text files, or 1-D datasets side by side at the root.
+KEY = "X"
+ROW = "row"
+
+
+@dataclass
+class Cleaned:
+    """What was met on the way through the rows."""
+
+    account: VarianceAccount
+    far: list[int] = field(default_factory=list)
+    clipped: int = 0
+
+
+@click.command("clean")
+@options.data
+@click.option("--remove", type=options.NameList(), help="The latents to set to their median, by name.")
+@click.option("--keep", type=options.NameList(), help="The latents to keep; all others go to their median.")
+@options.model("DATA")
+@options.output(f"DATA with the ending {OUTPUT_SUFFIX}")
+@options.key
+@options.columns("those of the model")
+@options.missing
+@click.option(
+    "--carry", type=options.NameList(), help="Columns to pass through untouched: ids, times, labels."
+)
+@options.device
+@options.as_json
+@options.quiet
+def command(
+    data: Path,
+    remove: tuple[str, ...] | None,
+    keep: tuple[str, ...] | None,
+    model_path: Path | None,
+    output: Path | None,
+    key: str | None,
+    columns: tuple[str, ...] | None,
+    missing: str,
+    carry: tuple[str, ...] | None,
+    device: str,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Write DATA as it would be with some latents at their median, to take blinks, heartbeat or mains out of it.
+
+    The table comes back in its own units, shape, type, key and column names; values on a lattice (integers, few
+    decimals) stay on it. `latentflow traverse` and `latentflow compare` show which latent is which.
+    With --missing drop, `row` holds the position of each row in DATA, from 0.
+    """
+    if (remove is None) == (keep is None):
+        raise DataError("say which latents go with --remove, or which stay with --keep (one of the two)")
+    model_path = find_model(model_path, data)
+    model = FittedFlow.load(model_path, device=device)
+    removed = latents_to_remove(model.latent_names, remove=remove, keep=keep)
+    table = open_table(data, key=find_key(key, data, model.record), columns=columns or model.columns)
+    if len(table.columns) != len(model.columns):
+        raise DataError(f"--columns names {len(table.columns)} columns, the model has {len(model.columns)}")
+    output = output or beside(data, OUTPUT_SUFFIX)
+    check_output(output, data, model_path)
+    main = table.key.strip("/") or KEY
+    taken = sorted(set(carry or ()) & {main, ROW, *table.columns})
+    if taken:
+        raise DataError(f"{data}: cannot carry '{taken[0]}': that name is taken in the cleaned file")
+
+    gone = [model.latent_names[i] for i in removed]
+    attributes = provenance(
+        model=model_path.name, model_hash=model.hash, source=data.name, removed_latents=",".join(gone)
+    )
+    writer = TableWriter(
+        output,
+        table.columns,
+        key=main,
+        dtype=table.dtype,
+        sample_shape=table.sample_shape,
+        attrs=attributes,
+    )
+    with RowProgress("clean", table.n_rows, quiet=quiet or as_json) as progress, writer:
+        done = _clean_into(writer, model, table, removed, carry or (), missing, progress)
+
+    account = done.account
+    result = {
+        "command": "clean",
+        "output": str(output),
+        "model": str(model_path),
+        "model_hash": model.hash,
+        "rows": account.rows,
+        "dropped_rows": table.n_rows - account.rows,
+        "far_rows": len(done.far),
+        "clipped_values": done.clipped,
+        "removed": gone,
+        "kept": [name for name in model.latent_names if name not in gone],
+        "variance_removed": dict(zip(table.columns, account.removed.tolist(), strict=True)),
+        "mean_squared_change": dict(zip(table.columns, account.changed.tolist(), strict=True)),
+    }
+    _warn(done, table, bool(gone))
+    tell(_lines(result), result, as_json=as_json, quiet=quiet)
+
+
+def _warn(done: Cleaned, table: Table, anything_gone: bool) -> None:
+    if done.far and anything_gone:
+        warn([extrapolation(np.array(done.far))])
+    if done.clipped:
+        warn([f"{count(done.clipped, 'value')} cut to the range of {table.dtype.name}"])
+
+
+def _lines(result: Mapping[str, Any]) -> list[str]:
+    gone, kept, shares = result["removed"], result["kept"], result["variance_removed"]
+    lines = [f"{result['output']}: {count(result['rows'], 'row')}, {count(len(shares), 'column')}"]
+    if result["dropped_rows"]:
+        left_out = count(result["dropped_rows"], "row")
+        lines.append(f"left out: {left_out} with missing values; `{ROW}` says which are there")
+    lines.append(f"removed: {names(gone) or 'none'}; {count(len(kept), 'latent')} kept")
+    largest = sorted(shares, key=lambda name: -abs(shares[name]))
+    listed = names([f"{name} {shares[name]:.1%}" for name in largest])
+    lines.append(f"variance removed: {listed}")
+    return lines
+
+
+def _clean_into(
+    writer: TableWriter,
+    model: FittedFlow,
+    table: Table,
+    removed: NDArray[np.intp],
+    carry: tuple[str, ...],
+    missing: str,
+    progress: RowProgress,
+) -> Cleaned:
+    """Clean the table block by block into the open writer."""
+    done = Cleaned(VarianceAccount(len(table.columns)))
+    along = table.carried(carry)
+    for index, block in complete_rows(table, missing):
+        encoding = model.encode(block, first_row=int(index[0]))
+        cleaned = model.decode(without(encoding.latents, removed), encoding.carried)
+        storable = _storable(cleaned, table.dtype)
+        writer.write(storable)
+        if missing == "drop" and writer.takes_extras:
+            writer.write_extra(ROW, index)
+        for name, values in along.items():
+            writer.write_extra(name, values[index])
+        done.account.add(block, storable)
+        done.far += index[encoding.far].tolist()
+        done.clipped += int((np.abs(storable - cleaned) > 0.5).sum())
+        progress.reached(int(index[-1]) + 1)
+    return done
+
+
+def _storable(rows: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[np.float64]:
+    """Rows as a table of this type can hold them: whole numbers, and in its range, where it is one of integers."""
+    if dtype.kind == "b":
+        return np.clip(np.rint(rows), 0.0, 1.0)
+    if dtype.kind not in "iu":
+        return rows
+    limits = np.iinfo(dtype)
+    return np.clip(np.rint(rows), limits.min, limits.max)

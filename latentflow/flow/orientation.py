@@ -1,0 +1,75 @@
+r"""The rotation chosen for the latents: what turns independent coordinates into components that mean something.
+
+N(0, I) is the same law in every orthonormal basis, so no test of the latents can find the basis of the sources. An
+*orientation* is an orthogonal matrix V, and the oriented latents of a row are z V. It is part of the bijection, with
+log|det| 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """A rotation of the latents, and how it was found.
+
+    Attributes
+    ----------
+    rotation : ndarray, shape (k, k)
+        Orthogonal V; oriented latents are z V, so that column i holds the direction of oriented latent i.
+    method : str
+        How the rotation was found; ``none`` leaves the latents as the flow gives them.
+    asked : str
+        What was asked for; differs from the method where that was ``auto``.
+    reason : str
+        Why this method, in one sentence; empty where it was asked for by name.
+    converged : bool
+        Whether the joint diagonalisation, or the ICA behind an anchor, converged.
+    angle_error : ndarray, shape (k, k)
+        Standard error, in radians, of the angle between each pair of axes in their plane; π/4 where the data leave
+        the plane undetermined. Zeros on the diagonal.
+    details : mapping
+        Figures of the method, by name: plain numbers, strings and lists.
+    """
+
+    rotation: Floats
+    method: str = "none"
+    asked: str = "none"
+    reason: str = ""
+    converged: bool = True
+    angle_error: Floats = field(default_factory=lambda: np.zeros((0, 0)))
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def identity(cls, k: int) -> Orientation:
+        """Latents as the flow gives them: every plane undetermined."""
+        return cls(np.eye(k), angle_error=undetermined(k))
+
+    def state(self) -> tuple[dict[str, Any], dict[str, Floats]]:
+        """A JSON-able dictionary and named arrays that hold everything, exactly."""
+        meta = {
+            "method": self.method,
+            "asked": self.asked,
+            "reason": self.reason,
+            "converged": self.converged,
+            "details": dict(self.details),
+        }
+        return meta, {"rotation": self.rotation, "angle_error": self.angle_error}
+
+    @classmethod
+    def from_state(cls, meta: Mapping[str, Any], arrays: Mapping[str, Floats]) -> Orientation:
+        """The orientation that :meth:`state` wrote."""
+        return cls(rotation=arrays["rotation"], angle_error=arrays["angle_error"], **meta)
+
+
+def undetermined(k: int) -> Floats:
+    """Angle errors of axes about which nothing is known: π/4 off the diagonal, shape (k, k)."""
+    return np.where(np.eye(k, dtype=bool), 0.0, np.pi / 4)

@@ -1,0 +1,98 @@
+"""Which orientation to take for rows of which neither their order nor groups are told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from latentflow.flow.anchors import ICAAxes, ica_axes
+from latentflow.flow.orientation import Orientation
+from latentflow.orientation_ways import (
+    LAYERED_DIMENSION,
+    Material,
+    from_ica,
+    from_layers,
+    jacobian,
+    layered_fits,
+    linear_fit,
+    metric,
+)
+
+#: Rows below which models of the mixture are not compared.
+FEWEST_ROWS = 1_000
+#: Nats a row and coordinate by which the flow must be better than linear ICA for the mixture not to count as linear.
+ADVANTAGE = 0.01
+#: Share of the flow's advantage over linear ICA that layers must reach to count as right.
+EXPLAINED = 0.9
+#: Mean |cosine| of the metric's axes with FastICA's from which the two count as agreeing.
+AGREE = 0.9
+
+Floats = NDArray[np.float64]
+
+
+def choose(material: Material) -> Orientation:
+    """The orientation that the rows themselves speak for.
+
+    Three models of growing size are compared by their likelihood of validation rows: linear ICA, two or three layers
+    of it (:mod:`latentflow.flow.gaussianization`), and the flow itself. Where the flow is no better than linear ICA,
+    the mixture is linear, and the axes of a separable score are taken, or FastICA's. Where the layers explain what the
+    flow explains, they are taken, because so small a model does that for the right axes only. Else the axes of the
+    decoder metric are taken where FastICA confirms them, and FastICA's where it does not. With few rows nothing is
+    compared.
+    """
+    x, model = material.x, material.model
+    k = x.shape[1]
+    components = ica_axes(x, material.seed)
+    if len(x) < FEWEST_ROWS:
+        words = f"{len(x)} rows are too few to compare models of the mixture (below {FEWEST_ROWS})"
+        return _told(_linear(material, components), words, {})
+    rows = material.likelihood_rows()
+    of_flow = model.flow.log_prob(model.tensor(rows)).double().cpu().numpy()
+    of_linear = linear_fit(material, components.rotation).log_prob
+    figures: dict[str, Any] = {
+        "log_prob_flow": float(of_flow.mean()),
+        "log_prob_linear": float(of_linear.mean()),
+    }
+    gain = of_flow - of_linear
+    told = f"log p of validation rows {of_flow.mean():.2f} nats against {of_linear.mean():.2f} for linear ICA"
+    if gain.mean() <= max(ADVANTAGE * k, 2 * gain.std() / np.sqrt(len(gain))):
+        words = f"the flow is no better than linear ICA, so the mixture is taken to be linear ({told}"
+        return _told(_linear(material, components), f"{words})", figures)
+    if k <= LAYERED_DIMENSION:
+        layers = layered_fits(material, components.rotation)[0]
+        figures["log_prob_layers"] = float(layers.log_prob.mean())
+        told += f" and {layers.log_prob.mean():.2f} for {len(layers.flow.bends)} layers of it"
+        if (layers.log_prob - of_linear).mean() >= EXPLAINED * gain.mean():
+            words = f"a few layers of linear ICA explain the rows as well as the flow ({told})"
+            return _told(from_layers(material, layers), words, figures)
+    by_metric, by_ica = metric(material), from_ica(material, components)
+    figures["agreement_metric_ica"] = both = agreement(by_metric.rotation, by_ica.rotation)
+    if both >= AGREE:
+        words = f"the decoder metric and FastICA agree on the axes, mean |cosine| {both:.2f}"
+        return _told(by_metric, f"{words} ({told})", figures)
+    words = "no small model explains the rows, and the decoder metric and FastICA disagree on the axes"
+    return _told(by_ica, f"{words}, mean |cosine| {both:.2f} ({told})", figures)
+
+
+def _linear(material: Material, components: ICAAxes) -> Orientation:
+    """Axes for a linear mixture: a separable score knows them better than FastICA's contrast does."""
+    structure = str(material.model.record.get("network", {}).get("structure", ""))
+    return jacobian(material) if structure.startswith("separable") else from_ica(material, components)
+
+
+def agreement(one: Floats, other: Floats) -> float:
+    """Mean |cosine| of two sets of axes, shape (k, k) each, every axis with its match; 1 where they are the same.
+
+    >>> agreement(np.eye(3), -np.eye(3)[:, [2, 0, 1]])
+    1.0
+    """
+    cosines = np.abs(one.T @ other)
+    return float(cosines[linear_sum_assignment(-cosines)].mean())
+
+
+def _told(found: Orientation, reason: str, figures: dict[str, Any]) -> Orientation:
+    return replace(found, reason=reason, details={**found.details, **figures})

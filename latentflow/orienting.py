@@ -1,0 +1,204 @@
+"""Turning the latents of a fitted model: the rotation, then their order, their signs and their source scale.
+
+Orientation needs the trained model and its training rows, and no further training of the flow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from latentflow.data.splits import GAP, HELD_OUT, VALIDATION
+from latentflow.errors import DataError, LatentFlowError
+from latentflow.flow.ordering import by_explained_variance, explained_variance, loadings, signs
+from latentflow.flow.orientation import Orientation
+from latentflow.flow.source_scale import SourceScale
+from latentflow.model import FittedFlow
+from latentflow.orientation_choice import choose
+from latentflow.orientation_ways import WAYS, Floats, Integers, Material
+
+METHODS = ("auto", *WAYS, "none")
+
+#: Training rows that an orientation looks at, at most.
+ROWS = 40_000
+#: Contiguous stretches in which they are taken, where the order of the rows is used.
+STRETCHES = 8
+#: Without validation rows of the fit's own, one row in so many is one.
+VALIDATES = 20
+
+
+def orient(
+    model: FittedFlow,
+    X: ArrayLike,
+    *,
+    orientation: str = "auto",
+    groups: ArrayLike | None = None,
+    time: ArrayLike | None = None,
+    time_order: bool = False,
+    roles: NDArray[np.uint8] | None = None,
+    seed: int | None = None,
+) -> FittedFlow:
+    """The same model with its latents oriented, in a definite order, with definite signs and a source scale.
+
+    Parameters
+    ----------
+    model : FittedFlow
+        However it is oriented now.
+    X : array_like, shape (n, D)
+        The table that the model was fitted to, or other rows of the same law; in the user's units.
+    orientation : str
+        ``jacobian``: the joint diagonaliser of the denoiser's Jacobians; ``metric``: that of the decoder's metric;
+        ``ica``: the rotation nearest to FastICA's components; ``gaussianization``: the one nearest to a few layers of
+        linear ICA; ``temporal``, ``groups``: the joint diagonaliser of lagged or of per-group covariances; ``none``;
+        ``auto``: ``temporal`` or ``groups`` where rows are told to be in time order or to have groups, else what
+        :func:`latentflow.orientation_choice.choose` finds.
+    groups : array_like, shape (n,), optional
+        A label for each row, of any type. For ``temporal`` the labels are recordings: no pair of rows spans two.
+    time : array_like, shape (n,), optional
+        When each row was taken, in any unit; steps are multiples of the median difference. Where it falls, another
+        recording begins.
+    time_order : bool
+        Rows follow each other in time, at equal steps.
+    roles : ndarray of uint8, shape (n,), optional
+        Roles of the rows, as in the model; rows held out are not looked at. By default the model's own where they are
+        as many as X has rows, else all rows are used.
+    seed : int, optional
+        By default that of the fit.
+
+    Returns
+    -------
+    FittedFlow
+        With ``orientation``, ``source_scale`` and ``picture`` that belong together.
+
+    Raises
+    ------
+    LatentFlowError
+        If the orientation is unknown, or lacks the time order or the groups that it needs.
+    """
+    check_orientation(orientation, groups=groups, time=time, time_order=time_order)
+    ordered = time_order or time is not None
+    rows = np.asarray(X, dtype=np.float64)
+    if roles is None and len(model.roles) == len(rows):
+        roles = model.roles
+    seed = int(model.record.get("seed", 0)) if seed is None else seed
+    positions, recordings = _positions(time, _labels(groups, len(rows)), len(rows))
+    method = orientation
+    if method == "auto" and ordered:
+        method = "temporal"
+    elif method == "auto" and groups is not None:
+        method = "groups"
+    picked, validation = _pick(len(rows), roles, contiguous=method == "temporal")
+    k = model.preprocessor.n_flow
+    x = model.preprocessor.forward(rows[picked])[0][:, :k]
+    material = Material(
+        model=model,
+        x=x,
+        z=model.flow.encode(model.tensor(x)).double().cpu().numpy(),
+        validation=validation,
+        positions=positions[picked],
+        groups=None if recordings is None else recordings[picked],
+        seed=seed,
+    )
+    if k == 1 or method == "none":
+        found = Orientation.identity(k)
+    elif method == "auto":
+        found = choose(material)
+    else:
+        found = WAYS[method](material)
+        if orientation == "auto":
+            told = "which group each row belongs to" if method == "groups" else "the order of the rows"
+            found = replace(found, reason=f"{told} was told")
+    return arranged(model, replace(found, asked=orientation), rows[picked], material.z)
+
+
+def check_orientation(
+    orientation: str, *, groups: ArrayLike | None, time: ArrayLike | None, time_order: bool
+) -> None:
+    """Refuse an orientation that is unknown, or that lacks what it needs; parameters as for :func:`orient`."""
+    if orientation not in METHODS:
+        raise LatentFlowError(f"orientation {orientation!r} is not known: choose one of {', '.join(METHODS)}")
+    if orientation == "groups" and groups is None:
+        raise LatentFlowError("orientation groups needs a label for each row: give --groups COLUMN (groups=)")
+    if orientation == "temporal" and time is None and not time_order:
+        raise LatentFlowError(
+            "orientation temporal needs rows in the order of time: say so with --time-order (time_order=True), or "
+            "give --time COLUMN (time=)"
+        )
+
+
+def arranged(model: FittedFlow, orientation: Orientation, X: Floats, z: Floats) -> FittedFlow:
+    """The model with this orientation, its axes in order of explained variance and signed, its scale and picture.
+
+    Parameters
+    ----------
+    model : FittedFlow
+    orientation : Orientation
+        Axes in any order and of any sign.
+    X : ndarray, shape (n, D)
+        Training rows.
+    z : ndarray, shape (n, k)
+        Their latents before any orientation.
+    """
+    preprocessor, rotation = model.preprocessor, orientation.rotation
+    squeezed = preprocessor.table.squeeze(preprocessor.continuous(X))[0]
+    columns = (squeezed - preprocessor.whitening.center) / preprocessor.whitening.scale
+    latents = z @ rotation
+    scale = SourceScale.fit(model.flow, rotation, latents, reach=model.reach)
+    order = by_explained_variance(explained_variance(latents, columns))
+    latents, scale = latents[:, order], scale.arranged(order, np.ones(len(order)))
+    sign = signs(scale.forward(latents), loadings(latents, columns))
+    turned = replace(
+        orientation,
+        rotation=rotation[:, order] * sign,
+        angle_error=orientation.angle_error[np.ix_(order, order)],
+    )
+    scale = scale.arranged(np.arange(len(sign)), sign)
+    oriented = replace(model, orientation=turned, source_scale=scale, picture=None)
+    return replace(oriented, picture=oriented.linear_picture(X))
+
+
+def _labels(groups: ArrayLike | None, n: int) -> Integers | None:
+    if groups is None:
+        return None
+    labels = np.asarray(groups)
+    if labels.shape != (n,):
+        raise DataError(f"groups must hold one label for each of {n} rows, not shape {labels.shape}")
+    return np.unique(labels.astype(str) if labels.dtype == object else labels, return_inverse=True)[1].astype(
+        np.int64
+    )
+
+
+def _positions(time: ArrayLike | None, labels: Integers | None, n: int) -> tuple[Integers, Integers | None]:
+    """The step at which each row was taken, and the recording that it belongs to where there are several."""
+    if time is None:
+        return np.arange(n), labels
+    when = np.asarray(time, dtype=np.float64)
+    if when.shape != (n,) or not np.isfinite(when).all():
+        raise DataError(f"time must hold one finite number for each of {n} rows, not shape {when.shape}")
+    step = np.diff(when)
+    if not (step > 0).any():
+        raise DataError(
+            "time never rises from one row to the next: sort the rows by time, or leave --time out"
+        )
+    falls = np.concatenate([[0], np.cumsum(step <= 0)])
+    positions = np.rint((when - when.min()) / np.median(step[step > 0])).astype(np.int64)
+    if labels is None:
+        return positions, falls if falls[-1] else None
+    return positions, np.unique(np.stack([labels, falls]), axis=1, return_inverse=True)[1].reshape(-1)
+
+
+def _pick(
+    n: int, roles: NDArray[np.uint8] | None, *, contiguous: bool
+) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Training and validation rows to look at, and which of them validate."""
+    rows = np.arange(n) if roles is None else np.flatnonzero((roles != HELD_OUT) & (roles != GAP))
+    if len(rows) > ROWS and contiguous:
+        starts = np.linspace(0, len(rows) - ROWS // STRETCHES, STRETCHES).astype(int)
+        rows = rows[np.unique(starts[:, None] + np.arange(ROWS // STRETCHES))]
+    elif len(rows) > ROWS:
+        rows = rows[np.linspace(0, len(rows) - 1, ROWS).astype(int)]
+    if roles is not None and (roles[rows] == VALIDATION).sum() > 1:
+        return rows, roles[rows] == VALIDATION
+    return rows, np.arange(len(rows)) % VALIDATES == 0

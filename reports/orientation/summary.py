@@ -1,0 +1,268 @@
+"""The measured recovery as Markdown tables and one picture; computes means over seeds and nothing else.
+
+python reports/orientation/summary.py [results.json]
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parents[1])]
+
+from orientations import LABELS  # noqa: E402
+from peers import PEERS  # noqa: E402
+
+from datasets.orientation import NAMES  # noqa: E402
+
+Results = dict[str, Any]
+
+METHODS = {**LABELS, **{name: peer.label for name, peer in PEERS.items()}}
+LINEAR_SETS = (
+    "linear",
+    "one_gaussian",
+    "two_gaussians",
+    "ar_gauss_1",
+    "ar_laplace_1",
+    "groups_gauss_1",
+    "groups_laplace_1",
+)
+#: A peer is told to be ahead of `auto` from this difference of mean correlation on.
+AHEAD = 0.003
+
+
+#: Set, sources, rows, least mean correlation of `auto`, and whether it must also be above FastICA.
+TO_REACH = (
+    ("linear", 5, 10_000, 0.999, False),
+    ("linear", 10, 10_000, 0.999, False),
+    ("moebius", 5, 10_000, 0.97, True),
+    ("pnl_sinh", 5, 10_000, 0.82, True),
+    ("lrelu2", 5, 10_000, 0.96, True),
+    ("ar_gauss_2", 5, 10_000, 0.995, False),
+    ("ar_laplace_2", 5, 10_000, 0.995, False),
+    ("ar_gauss_3", 10, 10_000, 0.97, False),
+    ("ar_laplace_3", 10, 10_000, 0.97, False),
+    ("groups_laplace_2", 5, 10_000, 0.985, False),
+    ("groups_laplace_3", 5, 10_000, 0.97, False),
+)
+#: Amari's index of `auto` on linear mixtures, at most so many times Picard's.
+AMARI_FACTOR = 1.1
+
+
+def values(found: Results, name: str, d: int, n: int, method: str, measure: str = "mcc") -> np.ndarray:
+    """A measure of each seed, (seeds,); empty where it was not taken."""
+    runs = (e for e in found.values() if (e["name"], e["d"], e["n"]) == (name, d, n))
+    taken = (run["methods"].get(method, {}).get(measure) for run in runs)
+    return np.array([value for value in taken if value is not None])
+
+
+def shapes(found: Results) -> list[tuple[int, int]]:
+    """Pairs of sources and rows that were run."""
+    return sorted({(entry["d"], entry["n"]) for entry in found.values()})
+
+
+def sets(found: Results, d: int, n: int) -> list[str]:
+    """Sets that were run in a shape, in the order of the recipes."""
+    names = {entry["name"] for entry in found.values() if (entry["d"], entry["n"]) == (d, n)}
+    return [name for name in NAMES if name in names] + sorted(names - set(NAMES))
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    return [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
+
+
+def _mean(sample: np.ndarray, digits: int) -> str:
+    """Mean and, where there are seeds to tell it from, standard deviation."""
+    if len(sample) == 0:
+        return "–"
+    mean = f"{sample.mean():.{digits}f}"
+    return mean if len(sample) == 1 else f"{mean} ± {sample.std(ddof=1):.{digits}f}"
+
+
+def recovery_table(found: Results, d: int, n: int, measure: str, digits: int) -> list[str]:
+    """Means of a measure over seeds, sets down, methods across; the best of each row in bold."""
+    chosen = [s for s in sets(found, d, n) if measure != "amari" or s in LINEAR_SETS]
+    used = [m for m in METHODS if any(len(values(found, s, d, n, m, measure)) for s in chosen)]
+    chosen = [s for s in chosen if any(len(values(found, s, d, n, m, measure)) for m in used)]
+    if not used:
+        return []
+    rows = []
+    for name in chosen:
+        samples = [values(found, name, d, n, method, measure) for method in used]
+        means = [sample.mean() if len(sample) else np.nan for sample in samples]
+        best = None
+        if np.isfinite(means).any():
+            best = int(np.nanargmin(means) if measure == "amari" else np.nanargmax(means))
+        cells = [_mean(sample, digits) for sample in samples]
+        rows.append([name, *(f"**{cell}**" if i == best else cell for i, cell in enumerate(cells))])
+    return _table(["set", *(METHODS[method] for method in used)], rows)
+
+
+def reached(found: Results) -> list[str]:
+    """What `auto` was to reach, and what it reached, over the seeds that were run."""
+    rows = []
+    for name, d, n, least, above in TO_REACH:
+        auto, fastica = (values(found, name, d, n, method) for method in ("auto", "fastica"))
+        if len(auto) == 0:
+            continue
+        ok = auto.mean() >= least and not (above and auto.mean() <= fastica.mean())
+        wanted = f"≥ {least:g}{', above FastICA' if above else ''}"
+        rows.append(
+            [name, str(d), str(n), f"mean correlation {wanted}", _mean(auto, 4), _mean(fastica, 4), _yes(ok)]
+        )
+    for d in (5, 10):
+        auto, picard = (values(found, "linear", d, 10_000, m, "amari") for m in ("auto", "picard"))
+        if len(auto) and len(picard):
+            ok = auto.mean() <= AMARI_FACTOR * picard.mean()
+            wanted = f"Amari ≤ {AMARI_FACTOR} × Picard's {picard.mean():.4f}"
+            rows.append(["linear", str(d), "10000", wanted, _mean(auto, 4), "", _yes(ok)])
+    return _table(["set", "d", "n", "to reach", "auto", "FastICA", "reached"], rows) if rows else []
+
+
+def _yes(ok: bool) -> str:
+    return "yes" if ok else "**no**"
+
+
+def losses(found: Results) -> list[str]:
+    """Where a peer, or another orientation that may be asked for by name, is ahead of `auto`."""
+    rows = []
+    for d, n in shapes(found):
+        for name in sets(found, d, n):
+            auto = values(found, name, d, n, "auto")
+            means = {m: values(found, name, d, n, m) for m in METHODS if m != "auto"}
+            if len(auto) == 0:
+                continue
+            ahead = {m: v.mean() for m, v in means.items() if len(v) and v.mean() > auto.mean() + AHEAD}
+            if ahead:
+                told = ", ".join(
+                    f"{METHODS[m]} {v:.3f}" for m, v in sorted(ahead.items(), key=lambda item: -item[1])
+                )
+                rows.append([name, str(d), str(n), f"{auto.mean():.3f}", told])
+    return _table(["set", "d", "n", "auto", "ahead of it"], rows) if rows else []
+
+
+def decisions(found: Results) -> list[str]:
+    """What `auto` chose, in how many runs of each set and shape, and how often it said that it did not converge."""
+    rows = []
+    for d, n in shapes(found):
+        for name in sets(found, d, n):
+            runs = [e for e in found.values() if (e["name"], e["d"], e["n"]) == (name, d, n)]
+            told = [run["methods"]["auto"] for run in runs if "auto" in run["methods"]]
+            if told:
+                kinds = sorted({run["method"] for run in told})
+                counts = ", ".join(f"{kind} {sum(run['method'] == kind for run in told)}" for kind in kinds)
+                errors = np.array([run["largest_angle_error"] for run in told])
+                failed = sum(not run["converged"] for run in told)
+                rows.append([name, str(d), str(n), counts, f"{np.median(errors):.3f}", str(failed)])
+    head = ["set", "d", "n", "chosen by auto, runs", "largest angle error, median, rad", "not converged"]
+    return _table(head, rows) if rows else []
+
+
+def seconds(found: Results) -> list[str]:
+    """Median seconds of each method, one thread, runs beside each other."""
+    rows = []
+    for d, n in shapes(found):
+        runs = [e for e in found.values() if (e["d"], e["n"]) == (d, n)]
+        fits = [run["fit"]["seconds"] for run in runs if "fit" in run]
+        cells = [f"the fit {np.median(fits):.0f}"] if fits else []
+        for method, label in METHODS.items():
+            taken = [
+                run["methods"][method]["seconds"]
+                for run in runs
+                if "seconds" in run["methods"].get(method, {})
+            ]
+            if taken and method != "none":
+                cells.append(f"{label} {np.median(taken):.2g}")
+        rows.append([str(d), str(n), ", ".join(cells)])
+    return _table(["d", "n", "median seconds"], rows)
+
+
+def tables(found: Results) -> str:
+    """All tables."""
+    parts: list[str] = []
+
+    def section(title: str, lines: list[str]) -> None:
+        if lines:
+            parts.extend([f"## {title}", "", *lines, ""])
+
+    section("What auto was to reach", reached(found))
+    for d, n in shapes(found):
+        where = f"d = {d}, {n} rows to learn from"
+        section(
+            f"Mean absolute Spearman correlation with the sources, {where}",
+            recovery_table(found, d, n, "mcc", 3),
+        )
+        section(
+            f"Mean absolute Spearman correlation with the magnitudes of the sources, {where}",
+            recovery_table(found, d, n, "mcc_magnitudes", 3),
+        )
+        section(f"Amari's index, linear mixtures, {where}", recovery_table(found, d, n, "amari", 4))
+    section("Where something else is ahead", losses(found))
+    section("What auto chose", decisions(found))
+    section("Seconds", seconds(found))
+    head = "Written by `summary.py` from `results.json`: held-out rows, as many as learned; mean ± deviation of seeds."
+    return "\n".join([head, "", *parts])
+
+
+#: Methods of the picture: name, marker and colour.
+MARKS = {
+    "none": ("plain latents", "x", "0.6"),
+    "fastica": ("FastICA", "s", "tab:orange"),
+    "sobi": ("SOBI", "v", "tab:green"),
+    "group_diagonalisation": ("linear, by groups", "^", "tab:olive"),
+    "pcl": ("PCL", "*", "tab:cyan"),
+    "tcl": ("TCL", "p", "tab:purple"),
+    "ivae": ("iVAE", "X", "tab:brown"),
+    "cebra_time": ("CEBRA-Time + SOBI", "P", "tab:red"),
+    "cebra_groups": ("CEBRA-Behaviour + FastICA", "P", "tab:pink"),
+    "auto": ("auto", "D", "tab:blue"),
+}
+
+
+def figure(found: Results, d: int = 5, n: int = 10_000) -> Figure:
+    """Mean correlation with the sources by set and method, with the range over seeds."""
+    names = sets(found, d, n)
+    drawing = Figure(figsize=(8, 0.42 * len(names) + 1.8), layout="constrained")
+    axes = drawing.add_subplot()
+    lowest = 1.0
+    for place, (method, (label, marker, colour)) in enumerate(MARKS.items()):
+        samples = {at: values(found, name, d, n, method) for at, name in enumerate(names)}
+        samples = {at: sample for at, sample in samples.items() if len(sample)}
+        if not samples:
+            continue
+        at = np.array(list(samples)) + 0.7 * (place / (len(MARKS) - 1) - 0.5)
+        middle = np.array([sample.mean() for sample in samples.values()])
+        reach = np.abs([[s.min() - s.mean(), s.max() - s.mean()] for s in samples.values()]).T
+        lowest = min(lowest, float(middle.min()))
+        axes.errorbar(
+            middle, at, xerr=reach, fmt=marker, color=colour, elinewidth=0.7, markersize=5, label=label
+        )
+    for edge in range(1, len(names)):
+        axes.axhline(edge - 0.5, color="0.9", linewidth=0.6, zorder=0)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.set_xlim(max(lowest - 0.05, 0), 1.005)
+    axes.set_xlabel(f"mean |Spearman correlation| with the sources (d = {d}, n = {n})")
+    axes.grid(axis="x", alpha=0.3)
+    drawing.legend(loc="outside upper center", ncols=4, frameon=False, fontsize="small")
+    return drawing
+
+
+def main(arguments: list[str]) -> None:
+    """Write results.md and recovery.png beside the results."""
+    path = Path(arguments[0]) if arguments else HERE / "results.json"
+    found = json.loads(path.read_text())
+    path.with_name("results.md").write_text(tables(found))
+    d, n = max(shapes(found), key=lambda shape: len(sets(found, *shape)))
+    figure(found, d, n).savefig(path.with_name("recovery.png"), dpi=150)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
