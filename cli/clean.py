@@ -67,7 +67,7 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Write DATA as it would be with some latents at their median, to take blinks, heartbeat or mains out of it.
+    """Write DATA as it would be with some latents at their median: without blinks, heartbeat or mains, say.
 
     The table comes back in its own units, shape, type, key and column names; values on a lattice (integers, few
     decimals) stay on it. `latentflow traverse` and `latentflow compare` show which latent is which.

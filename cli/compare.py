@@ -40,7 +40,8 @@ LEFT = 2  # columns of names, set to the left
 @click.option(
     "--components",
     type=options.FILE,
-    help="A file of your own components, one column each and one row for each row of DATA, to compare with.  "
+    help="A file of your own components to compare with: one column each, nothing else in it, and one row for each "
+    "row of DATA.  "
     "[default: FastICA, fitted on the training rows]",
 )
 @click.option(
@@ -69,8 +70,9 @@ def command(
 ) -> None:
     """Compare the latents of DATA with FastICA's components, matched one to one.
 
-    For each latent: its component, their correlations, the variance of DATA that each of the two explains, what the
-    other coordinates tell of each (a lower bound, in nats), and how much less of that the latent has.
+    For each latent: its component, their correlations, the share of the variance of DATA that each of the two
+    explains, how much the other latents tell of it and the other components of its component (lower bounds, in nats),
+    and the difference: the dependence that the component is left with and the latent is not.
     """
     model_path = find_model(model_path, data)
     model = FittedFlow.load(model_path, device=device)
@@ -102,7 +104,8 @@ def _lines(result: Comparison) -> list[str]:
     )
     if result.total is not None:
         lines.append(
-            f"in all, the latents remove {numbers.with_bounds(result.total)} nats of dependence more"
+            f"in all, the latents remove {numbers.with_bounds(result.total)} nats more of the dependence than "
+            f"{result.against}"
         )
     return [*lines, *(f"note: {note}" for note in result.notes)]
 

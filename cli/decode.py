@@ -92,7 +92,7 @@ def _check_origin(latents: Path, model: FittedFlow, model_path: Path) -> None:
     if origin is not None and origin != model.hash:
         raise DataError(
             f"{latents}: was encoded with another model than {model_path}, called {name} at the time; "
-            f"name that one with --model"
+            f"name that one with --model, or encode again if the model was fitted or oriented anew since"
         )
 
 

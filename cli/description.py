@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import nan
 
+import numpy as np
+
 from latentflow.data.columns import ColumnTreatment
 from latentflow.model import FittedFlow
 
@@ -23,7 +25,7 @@ def model_lines(model: FittedFlow) -> list[str]:
         field("columns", f"{len(model.columns)}: {names(model.columns)}"),
         *_treated(preprocessor.treatments),
         field("latents", f"{len(model.latent_names)} of {preprocessor.n_kept} directions"),
-        field("orientation", orientation_words(model)),
+        *orientation_lines(model),
         field(
             "rows",
             f"{record['n_train']} train, {record['n_validation']} validate, {record['n_held_out']} held out "
@@ -41,28 +43,31 @@ def model_lines(model: FittedFlow) -> list[str]:
     ]
 
 
-def orientation_words(model: FittedFlow) -> str:
-    """The method, why, and how well it is determined."""
+def orientation_lines(model: FittedFlow) -> list[str]:
+    """The method and how well it is determined, and why this one where that was left to it."""
     orientation = model.orientation
     if orientation.method == "none":
-        return "none: the axes of the latents mean nothing"
+        return [field("orientation", "none: the axes of the latents mean nothing")]
     error = float(orientation.angle_error.max(initial=0.0))
     determined = (
-        "some planes are undetermined" if error > LOOSELY else f"axes known to {error:.2g} radians or better"
+        "some planes are undetermined"
+        if error > LOOSELY
+        else f"standard errors of the axes up to {error:.2g} radians"
     )
-    reason = f"; {orientation.reason}" if orientation.reason else ""
     told = "" if orientation.converged else "; did not converge"
-    return f"{orientation.method}: {determined}{told}{reason}"
+    lines = [field("orientation", f"{orientation.method}: {determined}{told}")]
+    return [*lines, field("", f"because {orientation.reason}")] if orientation.reason else lines
 
 
 def axis_lines(model: FittedFlow) -> list[str]:
-    """The columns that each latent moves most, in their own standard deviations, a line for each latent."""
+    """The columns that each latent moves most, a line for each latent, and before them what the figures are."""
     picture, preprocessor = model.picture, model.preprocessor
     if picture is None:
         return []
     kept = preprocessor.kept
-    moved = picture.mixing[kept] / preprocessor.whitening.scale[:, None]
-    lines = []
+    spread = np.array([preprocessor.treatments[j].scale for j in kept])
+    moved = picture.mixing[kept] / np.where(spread > 0, spread, 1.0)[:, None]
+    lines = [field("moves most", "columns, in their standard deviations per unit of the source")]
     for i, name in enumerate(model.latent_names):
         most = abs(moved[:, i]).argsort()[::-1][:3]
         told = ", ".join(f"{model.columns[kept[j]]} {moved[j, i]:+.2f}" for j in most)

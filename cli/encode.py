@@ -71,8 +71,8 @@ def command(
     The file holds `latents`, one column for each coordinate, and `far`, 1 where a row lies far outside the
     training data. Where there is call for them, also `carried` (directions beyond --components), `log_prob`,
     the columns of --carry, and `row` (the position in DATA, from 0, with --missing drop). A file that ends in
-    .csv, .tsv or .parquet has them side by side as columns. With --scale source each latent is at the scale of the
-    source behind it, whose distribution it then has, instead of Gaussian; the names stay.
+    .csv, .tsv or .parquet has them side by side as columns. With --scale source each latent has the distribution
+    of the source behind it instead of a normal one, with mean 0 and, where the mixture is linear, variance 1.
     """
     scale = scale or SCALES[0]
     model_path = find_model(model_path, data)

@@ -152,10 +152,25 @@ def _result(model: FittedFlow, output: Path) -> dict[str, Any]:
     }
 
 
+def _hint(model: FittedFlow) -> list[str]:
+    """What to say of the rows another time, where it shows in them and would help the axes."""
+    found, record = model.orientation, model.record
+    alike = record["settings"]["split"] == "auto" and record["split"]["mode"] == "blocked"
+    if not alike or found.asked != "auto" or found.method in ("temporal", "groups"):
+        return []
+    return [
+        field(
+            "hint",
+            "neighbouring rows are alike; if they follow each other in time, --time-order helps the axes",
+        )
+    ]
+
+
 def _lines(model: FittedFlow, data: Path, output: Path) -> list[str]:
     return [
         str(output),
         *model_lines(model),
+        *_hint(model),
         field("next", next_command("encode", data, output)),
         field("", next_command("independence-report", data, output)),
     ]

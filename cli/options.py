@@ -67,22 +67,24 @@ orientation = click.option(
     type=click.Choice(["auto", "jacobian", "metric", "ica", "gaussianization", "temporal", "groups", "none"]),
     default="auto",
     show_default=True,
-    help="How the latents are turned: by the flow's own derivatives (jacobian, metric), towards FastICA's components "
-    "(ica) or a few layers of linear ICA (gaussianization), by lagged or per-group covariances (temporal, groups), not "
-    "at all, or as the rows speak for.",
+    help="How the latents are turned: by derivatives of the flow (jacobian, metric), towards FastICA's components "
+    "(ica) or those of a few layers of linear ICA (gaussianization), by what differs between sources over time "
+    "(temporal) or between groups (groups), or not at all (none). auto: temporal or groups where --time, --time-order "
+    "or --groups is given, else by the simplest model that explains the rows: linear ICA, layers of it, or the flow.",
 )
 groups = click.option(
     "--groups",
     metavar="COLUMN",
-    help="A column with a label for each row: segment, subject, condition. It is no data.",
+    help="The column with a label for each row (segment, subject, condition); it is not fitted. With --time or "
+    "--time-order the labels are recordings, of which each has its own course of time.",
 )
 time = click.option(
     "--time",
     metavar="COLUMN",
-    help="A column that says when each row was taken; gaps may be in it. It is no data.",
+    help="The column that says when each row was taken, a number in any unit, gaps allowed; it is not fitted.",
 )
 time_order = click.option(
-    "--time-order", is_flag=True, help="Rows follow each other in time, at equal steps."
+    "--time-order", is_flag=True, help="Say that rows follow each other in time, at equal steps."
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a summary.")
 quiet = click.option(

@@ -14,9 +14,10 @@ from latentflow.model import FittedFlow
 from latentflow.orienting import orient
 
 from . import options
-from .description import axis_lines, orientation_words
+from .description import axis_lines, orientation_lines
 from .naming import check_output, find_key, find_model
-from .output import field, tell
+from .output import tell
+from .progress import busy
 
 
 @click.command("orient")
@@ -48,8 +49,9 @@ def command(
 ) -> None:
     """Turn the latents of the model of DATA by another rule, without training.
 
-    DATA is the table of the fit, or another one of the same columns. Density and bijection stay as they are; latents
-    encoded before belong to the old axes. The model file is replaced, or a new one written with --output.
+    DATA is the table of the fit, or another one of the same columns. The density stays as it is; latents that were
+    encoded before belong to the old axes, and are to be encoded again. Groups and times that the fit was given must be
+    given again. The model file is replaced, or a new one written with --output.
     """
     model_path = find_model(model_path, data)
     model = FittedFlow.load(model_path, device=device)
@@ -66,15 +68,16 @@ def command(
     labels, when = beside_rows(table, groups), beside_rows(table, time)
     if when is None and time_order and not complete.all():
         when = np.arange(len(values))  # rows left out leave gaps
-    turned = orient(
-        model,
-        values[complete],
-        orientation=orientation,
-        groups=None if labels is None else labels[complete],
-        time=None if when is None else when[complete],
-        time_order=time_order,
-        roles=model.roles[complete] if same else np.zeros(int(complete.sum()), np.uint8),
-    )
+    with busy("orienting", quiet=quiet or as_json):
+        turned = orient(
+            model,
+            values[complete],
+            orientation=orientation,
+            groups=None if labels is None else labels[complete],
+            time=None if when is None else when[complete],
+            time_order=time_order,
+            roles=model.roles[complete] if same else np.zeros(int(complete.sum()), np.uint8),
+        )
     turned.record = {**turned.record, "groups": groups, "time": time}
     turned.record["settings"] = {
         **turned.record.get("settings", {}),
@@ -95,5 +98,5 @@ def command(
         "angle_error": found.angle_error.tolist(),
         "latents": list(turned.latent_names),
     }
-    lines = [str(output), field("orientation", orientation_words(turned)), *axis_lines(turned)]
+    lines = [str(output), *orientation_lines(turned), *axis_lines(turned)]
     tell(lines, result, as_json=as_json, quiet=quiet)

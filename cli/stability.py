@@ -35,7 +35,7 @@ OUTPUT_SUFFIX = ".stability.json"
     type=click.IntRange(min=2),
     default=5,
     show_default=True,
-    help="Fits in all, the model that is there among them.",
+    help="Fits in all, counting the model that there is.",
 )
 @click.option(
     "--preset",
@@ -44,7 +44,7 @@ OUTPUT_SUFFIX = ".stability.json"
 )
 @options.n_boot
 @options.device
-@options.seed("the first further fit, those after it following, and of FastICA")
+@options.seed("the first further fit (the others count on from it), of FastICA and of the bootstrap")
 @options.as_json
 @options.quiet
 def command(
@@ -64,9 +64,10 @@ def command(
 ) -> None:
     """Fit DATA again with other seeds and network sizes, and say how far the latents agree.
 
-    All fits train on the same rows and are compared on the rows that the model has held out: the rank correlation of
-    each latent with its counterparts, and the distance between whole codes with and without a rotation between them.
-    FastICA's own stability stands beside it. The figures are written as JSON.
+    All fits train on the same rows and are compared on the rows that the model has held out: by the rank correlation
+    of each latent with its counterparts, and by the distance between the latents of a row in two fits, before and
+    after the best rotation. Only the distance before is large where fits agree on the map but not on its axes. FastICA
+    is run as often beside it. The figures are written as JSON.
     """
     model_path = find_model(model_path, data)
     model = FittedFlow.load(model_path, device=device)

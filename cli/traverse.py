@@ -61,7 +61,8 @@ def command(
     """Show what the rows of DATA look like as one latent runs from -2 to 2 and the others stay at their median.
 
     One self-contained HTML page with a drawing for each latent is written, and a CSV table: `latent`, `t`, and every
-    column in the units of DATA. Of DATA itself only the model beside it is read.
+    column in the units of DATA. DATA only says where the model is; it is not read. The summary names the columns that
+    each latent moves most, and how far, in their standard deviations.
     """
     model_path = find_model(model_path, data)
     model = FittedFlow.load(model_path, device=device)

@@ -267,9 +267,8 @@ class LatentFlow(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
             raise ModelFileError(
                 f"{path} does not say how it was fitted; load it with latentflow.FittedFlow.load"
             )
-        estimator = cls(
-            n_components=settings.pop("components"), random_state=model.record["seed"], **settings
-        )
+        own = {name: value for name, value in settings.items() if name != "components"}
+        estimator = cls(n_components=settings["components"], random_state=model.record["seed"], **own)
         estimator.set_params(device=device)
         estimator.model_ = model
         estimator.n_features_in_ = len(model.columns)

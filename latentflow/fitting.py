@@ -197,7 +197,7 @@ def fit_flow(
         "orientation": orientation,
         "time_order": time_order,
     }
-    check_orientation(orientation, groups=groups, time=time, time_order=time_order)
+    check_orientation(orientation, groups=groups, time=time, time_order=time_order, n=len(X))
     started = clock.monotonic()
     target = choose_device(device)
     if not isinstance(split, Split):

@@ -48,7 +48,8 @@ def choose(material: Material) -> Orientation:
     k = x.shape[1]
     components = ica_axes(x, material.seed)
     if len(x) < FEWEST_ROWS:
-        words = f"{len(x)} rows are too few to compare models of the mixture (below {FEWEST_ROWS})"
+        words = f"{len(x)} rows are too few to compare models of the mixture (below {FEWEST_ROWS}), which is taken to "
+        words += "be linear"
         return _told(_linear(material, components), words, {})
     rows = material.likelihood_rows()
     of_flow = model.flow.log_prob(model.tensor(rows)).double().cpu().numpy()
@@ -58,24 +59,26 @@ def choose(material: Material) -> Orientation:
         "log_prob_linear": float(of_linear.mean()),
     }
     gain = of_flow - of_linear
-    told = f"log p of validation rows {of_flow.mean():.2f} nats against {of_linear.mean():.2f} for linear ICA"
+    told = f"log p of validation rows, whitened: flow {of_flow.mean():.2f} nats, linear ICA {of_linear.mean():.2f}"
     if gain.mean() <= max(ADVANTAGE * k, 2 * gain.std() / np.sqrt(len(gain))):
-        words = f"the flow is no better than linear ICA, so the mixture is taken to be linear ({told}"
-        return _told(_linear(material, components), f"{words})", figures)
+        words = f"the flow is no better than linear ICA, so the mixture is taken to be linear ({told})"
+        return _told(_linear(material, components), words, figures)
     if k <= LAYERED_DIMENSION:
         layers = layered_fits(material, components.rotation)[0]
         figures["log_prob_layers"] = float(layers.log_prob.mean())
-        told += f" and {layers.log_prob.mean():.2f} for {len(layers.flow.bends)} layers of it"
+        told += f", {len(layers.flow.bends)} layers of it {layers.log_prob.mean():.2f}"
         if (layers.log_prob - of_linear).mean() >= EXPLAINED * gain.mean():
-            words = f"a few layers of linear ICA explain the rows as well as the flow ({told})"
+            words = f"a few layers of linear ICA explain the rows about as well as the flow ({told})"
             return _told(from_layers(material, layers), words, figures)
     by_metric, by_ica = metric(material), from_ica(material, components)
     figures["agreement_metric_ica"] = both = agreement(by_metric.rotation, by_ica.rotation)
     if both >= AGREE:
-        words = f"the decoder metric and FastICA agree on the axes, mean |cosine| {both:.2f}"
+        words = "no small model tried explains the rows, and the decoder metric and FastICA agree on the axes, whose "
+        words += f"mean |cosine| is {both:.2f}"
         return _told(by_metric, f"{words} ({told})", figures)
-    words = "no small model explains the rows, and the decoder metric and FastICA disagree on the axes"
-    return _told(by_ica, f"{words}, mean |cosine| {both:.2f} ({told})", figures)
+    words = "no small model tried explains the rows, and the decoder metric and FastICA, which is taken, disagree on "
+    words += f"the axes, whose mean |cosine| is {both:.2f}"
+    return _told(by_ica, f"{words} ({told})", figures)
 
 
 def _linear(material: Material, components: ICAAxes) -> Orientation:

@@ -34,6 +34,8 @@ class Material:
     Attributes
     ----------
     model : FittedFlow
+    X : ndarray, shape (n, D)
+        In the user's units.
     x, z : ndarray, shape (n, k)
     validation : ndarray of bool, shape (n,)
         Rows by which simple models are compared.
@@ -44,6 +46,7 @@ class Material:
     """
 
     model: FittedFlow
+    X: Floats
     x: Floats
     z: Floats
     validation: NDArray[np.bool_]

@@ -25,6 +25,8 @@ METHODS = ("auto", *WAYS, "none")
 ROWS = 40_000
 #: Contiguous stretches in which they are taken, where the order of the rows is used.
 STRETCHES = 8
+#: Where time falls at more than this share of the rows, and no two were taken at once, they are out of order.
+OUT_OF_ORDER = 0.1
 #: Without validation rows of the fit's own, one row in so many is one.
 VALIDATES = 20
 
@@ -57,8 +59,9 @@ def orient(
     groups : array_like, shape (n,), optional
         A label for each row, of any type. For ``temporal`` the labels are recordings: no pair of rows spans two.
     time : array_like, shape (n,), optional
-        When each row was taken, in any unit; steps are multiples of the median difference. Where it falls, another
-        recording begins.
+        When each row was taken, in any unit; steps are multiples of the median difference. Where it falls, within a
+        label where there are groups, another recording begins; where it falls all over and no two rows were taken at
+        once, the rows are in no order, and it gives them theirs.
     time_order : bool
         Rows follow each other in time, at equal steps.
     roles : ndarray of uint8, shape (n,), optional
@@ -78,45 +81,85 @@ def orient(
         If the orientation is unknown, or lacks the time order or the groups that it needs.
     """
     check_orientation(orientation, groups=groups, time=time, time_order=time_order)
-    ordered = time_order or time is not None
+    method = named(orientation, groups=groups, time=time, time_order=time_order)
+    material = training_material(
+        model, X, groups=groups, time=time, roles=roles, seed=seed, contiguous=method == "temporal"
+    )
+    return arranged(model, find_orientation(material, orientation, method), material.X, material.z)
+
+
+def named(orientation: str, *, groups: ArrayLike | None, time: ArrayLike | None, time_order: bool) -> str:
+    """The way that an orientation stands for, where what was told decides it; parameters as for :func:`orient`."""
+    if orientation == "auto" and (time_order or time is not None):
+        return "temporal"
+    return "groups" if orientation == "auto" and groups is not None else orientation
+
+
+def training_material(
+    model: FittedFlow,
+    X: ArrayLike,
+    *,
+    groups: ArrayLike | None = None,
+    time: ArrayLike | None = None,
+    roles: NDArray[np.uint8] | None = None,
+    seed: int | None = None,
+    contiguous: bool = False,
+) -> Material:
+    """What the ways to orient work on; parameters as for :func:`orient`, and whether rows that follow are needed."""
     rows = np.asarray(X, dtype=np.float64)
     if roles is None and len(model.roles) == len(rows):
         roles = model.roles
-    seed = int(model.record.get("seed", 0)) if seed is None else seed
-    positions, recordings = _positions(time, _labels(groups, len(rows)), len(rows))
-    method = orientation
-    if method == "auto" and ordered:
-        method = "temporal"
-    elif method == "auto" and groups is not None:
-        method = "groups"
-    picked, validation = _pick(len(rows), roles, contiguous=method == "temporal")
-    k = model.preprocessor.n_flow
-    x = model.preprocessor.forward(rows[picked])[0][:, :k]
-    material = Material(
+    positions, recordings = _positions(time if contiguous else None, _labels(groups, len(rows)), len(rows))
+    picked, validation = _pick(len(rows), roles, contiguous=contiguous)
+    x = model.preprocessor.forward(rows[picked])[0][:, : model.preprocessor.n_flow]
+    return Material(
         model=model,
+        X=rows[picked],
         x=x,
         z=model.flow.encode(model.tensor(x)).double().cpu().numpy(),
         validation=validation,
         positions=positions[picked],
         groups=None if recordings is None else recordings[picked],
-        seed=seed,
+        seed=int(model.record.get("seed", 0)) if seed is None else seed,
     )
+
+
+def find_orientation(material: Material, asked: str, method: str) -> Orientation:
+    """The axes by one way, before they are put in order.
+
+    Parameters
+    ----------
+    material : Material
+    asked : str
+        What was asked for.
+    method : str
+        What that stands for, as :func:`named` says.
+    """
+    k = material.x.shape[1]
     if k == 1 or method == "none":
-        found = Orientation.identity(k)
-    elif method == "auto":
-        found = choose(material)
-    else:
-        found = WAYS[method](material)
-        if orientation == "auto":
-            told = "which group each row belongs to" if method == "groups" else "the order of the rows"
-            found = replace(found, reason=f"{told} was told")
-    return arranged(model, replace(found, asked=orientation), rows[picked], material.z)
+        return replace(Orientation.identity(k), asked=asked)
+    if method == "auto":
+        return replace(choose(material), asked=asked)
+    found = replace(WAYS[method](material), asked=asked)
+    if asked != "auto":
+        return found
+    given = "the group of each row" if method == "groups" else "the order of the rows in time"
+    return replace(found, reason=f"{given} was given")
 
 
 def check_orientation(
-    orientation: str, *, groups: ArrayLike | None, time: ArrayLike | None, time_order: bool
+    orientation: str,
+    *,
+    groups: ArrayLike | None,
+    time: ArrayLike | None,
+    time_order: bool,
+    n: int | None = None,
 ) -> None:
-    """Refuse an orientation that is unknown, or that lacks what it needs; parameters as for :func:`orient`."""
+    """Refuse what could not be done: an orientation that is unknown, or that lacks what it needs.
+
+    Parameters are those of :func:`orient`; with the number of rows n, labels and times are looked at as well, before
+    the work of a fit.
+    """
     if orientation not in METHODS:
         raise LatentFlowError(f"orientation {orientation!r} is not known: choose one of {', '.join(METHODS)}")
     if orientation == "groups" and groups is None:
@@ -126,6 +169,8 @@ def check_orientation(
             "orientation temporal needs rows in the order of time: say so with --time-order (time_order=True), or "
             "give --time COLUMN (time=)"
         )
+    if n is not None:
+        _positions(time, _labels(groups, n), n)
 
 
 def arranged(model: FittedFlow, orientation: Orientation, X: Floats, z: Floats) -> FittedFlow:
@@ -174,19 +219,27 @@ def _positions(time: ArrayLike | None, labels: Integers | None, n: int) -> tuple
     """The step at which each row was taken, and the recording that it belongs to where there are several."""
     if time is None:
         return np.arange(n), labels
-    when = np.asarray(time, dtype=np.float64)
+    try:
+        when = np.asarray(time, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"time must hold numbers, such as seconds: {error}") from error
     if when.shape != (n,) or not np.isfinite(when).all():
         raise DataError(f"time must hold one finite number for each of {n} rows, not shape {when.shape}")
-    step = np.diff(when)
-    if not (step > 0).any():
+    own = np.zeros(n, np.int64) if labels is None else labels
+    order = np.argsort(own, kind="stable")
+    step, within = np.diff(when[order]), np.diff(own[order]) == 0
+    if not (within & (step > 0)).any():
         raise DataError(
             "time never rises from one row to the next: sort the rows by time, or leave --time out"
         )
-    falls = np.concatenate([[0], np.cumsum(step <= 0)])
-    positions = np.rint((when - when.min()) / np.median(step[step > 0])).astype(np.int64)
-    if labels is None:
-        return positions, falls if falls[-1] else None
-    return positions, np.unique(np.stack([labels, falls]), axis=1, return_inverse=True)[1].reshape(-1)
+    falls = within & (step <= 0)
+    in_time = np.lexsort((when, own))
+    if falls.sum() > OUT_OF_ORDER * within.sum() and (np.diff(when[in_time])[within] > 0).all():
+        order, step, falls = in_time, np.diff(when[in_time]), np.zeros_like(falls)
+    positions = np.rint((when - when.min()) / np.median(step[within & (step > 0)])).astype(np.int64)
+    recordings = np.zeros(n, np.int64)
+    recordings[order[1:]] = np.cumsum(~within | falls)
+    return positions, recordings if recordings.any() else None
 
 
 def _pick(

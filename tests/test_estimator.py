@@ -173,3 +173,42 @@ def test_components_and_mixing_are_there_after_loading(scaled, tmp_path, frame):
     np.testing.assert_array_equal(loaded.components_, scaled.model_.picture.components)
     np.testing.assert_array_equal(loaded.mixing_, scaled.model_.picture.mixing)
     np.testing.assert_allclose(loaded.mean_, frame[:50].mean())
+
+
+def test_groups_and_times_orient_the_latents(frame, tmp_path):
+    labels = np.array(["a", "b", "c"])[np.arange(300) // 100]
+    grouped = small().fit(frame, groups=labels)
+    assert (grouped.model_.orientation.method, grouped.model_.orientation.asked) == ("groups", "auto")
+    timed = small(orientation="temporal").fit(frame, time=np.arange(300) * 0.1)
+    assert timed.model_.orientation.method == "temporal"
+    np.testing.assert_array_equal(
+        small(time_order=True).fit(frame).transform(frame),
+        small().fit(frame, time=range(300)).transform(frame),
+    )
+    with pytest.raises(LatentFlowError, match="300 rows"):
+        small().fit(frame, groups=labels[:-1])
+    grouped.save(tmp_path / "m.safetensors")
+    loaded = LatentFlow.load(tmp_path / "m.safetensors", device="cpu")
+    np.testing.assert_array_equal(
+        loaded.transform(frame, scale="source"), grouped.transform(frame, scale="source")
+    )
+
+
+def test_columns_of_a_file_may_be_groups_and_times(frame, tmp_path):
+    path, labels = tmp_path / "rows.csv", np.arange(300) // 60
+    frame.assign(subject=[f"s{i}" for i in labels], t=np.arange(300)).to_csv(path, index=False)
+    by_name = small().fit(path, groups="subject", time="t")
+    assert by_name.model_.columns == tuple(frame.columns)
+    assert by_name.model_.orientation.method == "temporal"
+    assert (by_name.model_.record["groups"], by_name.model_.record["time"]) == ("subject", "t")
+    with pytest.raises(LatentFlowError, match="'tt'"):
+        small().fit(path, groups="subject", time="tt")
+    by_value = small().fit(frame, groups=labels, time=np.arange(300))
+    np.testing.assert_allclose(by_name.transform(frame), by_value.transform(frame), atol=1e-9)
+
+
+def test_what_was_loaded_is_saved_as_it_was(fitted, tmp_path):
+    fitted.save(tmp_path / "one.safetensors")
+    LatentFlow.load(tmp_path / "one.safetensors", device="cpu").save(tmp_path / "two.safetensors")
+    assert (tmp_path / "two.safetensors").read_bytes() == (tmp_path / "one.safetensors").read_bytes()
+    assert LatentFlow.load(tmp_path / "two.safetensors", device="cpu").orientation == "auto"

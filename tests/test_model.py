@@ -210,6 +210,26 @@ def test_unknown_versions_and_missing_parts_are_refused(tmp_path, model):
         FittedFlow.load(tmp_path / "part")
 
 
+def test_a_file_from_before_orientations_is_read_as_not_oriented(tmp_path, turned, rows):
+    with safe_open(turned.save(tmp_path / "m.safetensors"), framework="pt") as file:
+        header = json.loads(file.metadata()["latentflow"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    new = ("orientation.", "source_scale.", "linear_picture.")
+    tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(new)}
+    header = {key: value for key, value in header.items() if key != "orientation"} | {"format": 1}
+    save_file(tensors, tmp_path / "old", metadata={"latentflow": json.dumps(header)})
+    loaded = FittedFlow.load(tmp_path / "old", device="cpu")
+    assert loaded.orientation.method == "none"
+    assert (loaded.orientation.angle_error[~np.eye(3, dtype=bool)] == np.pi / 4).all()
+    assert loaded.source_scale is None
+    latents = loaded.encode(rows).latents
+    np.testing.assert_allclose(latents @ turned.orientation.rotation, turned.encode(rows).latents, atol=1e-12)
+    np.testing.assert_allclose(loaded.decode(latents), rows, atol=1e-8)
+    # and is written anew in the present format
+    again = FittedFlow.load(loaded.save(tmp_path / "new"), device="cpu")
+    np.testing.assert_array_equal(again.encode(rows).latents, latents)
+
+
 def test_wrong_shapes_are_refused(model):
     with pytest.raises(DataError, match="3 columns"):
         model.decode(np.zeros((4, 2)))

@@ -23,6 +23,9 @@ from latentflow.data.tables import open_table
 from latentflow.errors import DataError
 from latentflow.flow.ordering import explained_variance
 
+#: Nats below 0 from which a lower bound is said to have failed.
+NOTHING_LEARNED = 0.02
+
 
 @dataclass(frozen=True)
 class ComparedLatent(Result):
@@ -174,7 +177,7 @@ def compare(
         which=material.choice.which,
         n_rows=len(latents),
         fitted_on="" if given is not None else "same rows" if material.choice.in_sample else "training rows",
-        notes=_notes(model, material, own=given is not None),
+        notes=(*_notes(model, material, own=given is not None), *_notes_on_bounds(compared)),
     )
 
 
@@ -259,6 +262,16 @@ def _refuse_flat(values: np.ndarray, names: Sequence[str], told: str) -> None:
         raise DataError(
             f"{told}: component '{names[flat[0]]}' has a single value on these rows; leave it out"
         )
+
+
+def _notes_on_bounds(compared: Sequence[ComparedLatent]) -> tuple[str, ...]:
+    bounds = [bound for row in compared for bound in (row.dependence, row.component_dependence)]
+    if all(bound is None or bound > -NOTHING_LEARNED for bound in bounds):
+        return ()
+    return (
+        "A bound below 0 says nothing of the dependence: what one half of the rows taught did not hold in the other. "
+        "Where there is one, what the latent adds says nothing either.",
+    )
 
 
 def _notes(model: Any, material: Material, *, own: bool) -> tuple[str, ...]:

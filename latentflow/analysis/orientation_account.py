@@ -31,6 +31,8 @@ ASSUMPTIONS: Mapping[str, str] = {
     "jacobian": "the data are a mixture, linear or nearly so, of independent sources of which at most one is Gaussian",
     "metric": "each source moves the data at right angles to the others and at most one of them is Gaussian",
     "ica": "FastICA's components, to which they were aligned, follow the sources",
+    "gaussianization": "the data are independent sources, of which at most one is Gaussian, behind a few layers of "
+    "linear mixing with an increasing function of each coordinate between them, or nearly so",
     "temporal": "the sources are independent series with different autocorrelations and the flow has undone their "
     "mixing up to a rotation",
     "groups": "the sources are independent within groups, change their variances between groups each in its own way, "
@@ -211,8 +213,13 @@ def conclusion(orientation: Orientation, undetermined: Sequence[tuple[str, str]]
     allowed = f"If {assumed}, the latents are those sources up to order, sign and a monotone scale"
     if undetermined:
         allowed += f", except {_named(undetermined)}, whose axes these data do not fix"
+    if "log_prob_layers" in orientation.details and orientation.method == "gaussianization":
+        return (
+            f"{allowed}; that so small a model explains the rows about as well as the flow speaks for that, but no "
+            "figure of this report can prove it, for other axes are as independent."
+        )
     return (
-        f"{allowed}; whether it holds no figure of this report can show, for other axes are as independent."
+        f"{allowed}; no figure of this report can show whether that holds, for other axes are as independent."
     )
 
 
@@ -232,6 +239,16 @@ def _evidence(orientation: Orientation, fastica: FastICASummary, network: str) -
         return f"{measured}; FastICA did not converge, so this shows little."
     if orientation.method == "none":
         return f"{measured}; the axes were not chosen, so that it says nothing of either."
+    if orientation.method == "gaussianization":
+        return (
+            f"{measured}; the layers that gave the axes started from FastICA's before they were fitted, so that a high "
+            "figure is weaker evidence than two ways that never met."
+        )
+    if "agreement_metric_ica" in orientation.details:
+        return (
+            f"{measured}; the axes of the decoder's metric were taken because they agree with FastICA's, so that a "
+            "high figure is no further evidence."
+        )
     if "separable" in network:
         return (
             f"{measured}; the network's own axes started from FastICA's before they were learned, so that a high "

@@ -18,6 +18,8 @@ Floats = NDArray[np.float64]
 SWEEPS = 100
 #: A sweep in which no plane turns by more than this, radians, is the last.
 TOLERANCE = 1e-9
+#: What the entries of a plane add up to below this share of all entries, root of the sum of squares, is rounding.
+ROUNDING = 1e-13
 
 
 @dataclass(frozen=True)
@@ -87,12 +89,13 @@ def joint_diagonaliser(
     scaled = symmetric * np.sqrt(weight)[:, None, None]
     rotation = _first_guess(scaled) if start is None else np.array(start, dtype=np.float64)
     work = np.ascontiguousarray((rotation.T @ scaled @ rotation).transpose(1, 2, 0))
+    rounding = (ROUNDING**2) * float((scaled**2).sum())
     rounds = tournament(d)
     done, largest = 0, np.inf if rounds else 0.0
     while done < sweeps and largest > tolerance:
         done, largest = done + 1, 0.0
         for first, second in rounds:
-            angle = _angles(work, first, second)
+            angle = _angles(work, first, second, rounding)
             _turn(work, rotation, first, second, angle)
             largest = max(largest, float(np.abs(angle).max()))
     left, _, right = np.linalg.svd(rotation)  # rounding of many turns
@@ -130,16 +133,19 @@ def _first_guess(matrices: Floats) -> Floats:
     return np.asarray(np.linalg.eigh(np.einsum("kij,kjl->il", matrices, matrices))[1])
 
 
-def _angles(work: Floats, first: NDArray[np.intp], second: NDArray[np.intp]) -> Floats:
-    """The angle by which each plane of a round must turn; ``work`` is (d, d, m)."""
+def _angles(work: Floats, first: NDArray[np.intp], second: NDArray[np.intp], rounding: float) -> Floats:
+    """The angle by which each plane of a round must turn; ``work`` is (d, d, m).
+
+    The quarter of an arc tangent is the right one also where off-diagonal entries are all there is (a turn by π/4).
+    """
     difference = work[first, first] - work[second, second]
     twice_off = 2.0 * work[first, second]
     on = (difference**2 - twice_off**2).sum(1)
     off = 2.0 * (difference * twice_off).sum(1)
-    angle = 0.5 * np.arctan2(off, on + np.hypot(on, off))
+    angle = 0.25 * np.arctan2(off, on)
     # where there is nothing to gain, rounding would turn the plane for ever
     scale = (difference**2 + twice_off**2).sum(1)
-    return np.where(scale > 0, angle, 0.0)
+    return np.where(scale > rounding, angle, 0.0)
 
 
 def _turn(
@@ -163,7 +169,8 @@ def _turn(
 
 def _off_diagonal(turned: Floats, weights: Floats) -> float:
     diagonal = np.diagonal(turned, axis1=1, axis2=2)
-    off = (turned**2).sum((1, 2)) - (diagonal**2).sum(1)
+    off = (np.where(np.eye(turned.shape[1], dtype=bool), 0.0, turned) ** 2).sum((1, 2))
     on = ((diagonal - diagonal.mean(1, keepdims=True)) ** 2).sum(1)
     total = float(weights @ (off + on))
-    return float(weights @ off) / total if total > 0 else 0.0
+    rounding = ROUNDING**2 * float(weights @ (turned**2).sum((1, 2)))
+    return float(weights @ off) / total if total > rounding else 0.0

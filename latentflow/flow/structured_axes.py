@@ -9,28 +9,32 @@ Process. 45:434) and the separation of non-stationary sources (Pham & Cardoso 20
 
 The matrices are diagonalised as logarithms, which weighs ratios of variances whatever their size. Lags enter as
 variograms Γ(l) = ½ E[(z_{t+l} − z_t)(z_{t+l} − z_t)ᵀ] = I − C(l): a trend or a drift of the mean, which would fill all
-lagged covariances, hardly moves them at short lags.
+lagged covariances, hardly moves them at short lags. From there the axes go on to the greatest Gaussian autoregressive
+likelihood (:mod:`latentflow.flow.autoregressive_axes`), which weighs the lags of each pair by what they tell of it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from latentflow.errors import DataError
+from latentflow.flow.autoregressive_axes import ORDER, autoregressive_axes, curvatures, slopes
 from latentflow.flow.derivative_axes import symmetric_log
 from latentflow.flow.joint_diagonalisation import JointDiagonalisation, joint_diagonaliser
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-LAGS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89)
+LAGS = (1, 2, 3, 4, 5, 8, 13, 21, 34, 55, 89)
 #: A matrix is taken from so many rows or pairs of rows for each coordinate at least.
 ROWS_PER_COORDINATE = 5
 #: Parts into which the rows are cut, to see how far the angles scatter.
 PARTS = 8
+#: Standard deviations within which a difference between two axes counts as chance.
+CHANCE = 3.0
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class StructuredAxes:
 
 
 def temporal_axes(z: Floats, positions: Integers, recordings: Integers | None = None) -> StructuredAxes:
-    """Joint diagonaliser of the variograms of latents at lags 1 to 89.
+    """Axes of latents as independent series: the joint diagonaliser of variograms at lags 1 to 89, then likelihood.
 
     Parameters
     ----------
@@ -81,7 +85,7 @@ def temporal_axes(z: Floats, positions: Integers, recordings: Integers | None = 
         if len(first) < max(50, ROWS_PER_COORDINATE * k):
             continue
         moved = z[second] - z[first]
-        parts = np.minimum(first * PARTS // len(z), PARTS - 1)
+        parts = np.arange(len(first)) * PARTS // len(first)
         sums.append(np.stack([0.5 * moved[parts == b].T @ moved[parts == b] for b in range(PARTS)]))
         counts.append(np.bincount(parts, minlength=PARTS))
         used.append(lag)
@@ -90,7 +94,32 @@ def temporal_axes(z: Floats, positions: Integers, recordings: Integers | None = 
             f"orientation temporal: of {len(z)} rows too few follow each other in time; "
             "use --orientation auto without --time-order, or rows without gaps"
         )
-    return _axes(np.stack(sums, 1), np.stack(counts, 1), tuple(used))
+    found = _axes(np.stack(sums, 1), np.stack(counts, 1), tuple(used))
+    if used[:ORDER] != list(range(1, ORDER + 1)):
+        return found
+    centred, parts = z - z.mean(0), np.minimum(np.arange(len(z)) * PARTS // len(z), PARTS - 1)
+    own = np.stack([centred[parts == b].T @ centred[parts == b] / (parts == b).sum() for b in range(PARTS)])
+    moved = np.stack(
+        [s / np.maximum(c, 1)[:, None, None] for s, c in zip(sums[:ORDER], counts, strict=False)], 1
+    )
+    # C(l) = C(0) - Γ(l), part by part, shape (parts, ORDER + 1, k, k)
+    return _likeliest(found, own[:, None] - np.concatenate([np.zeros_like(own)[:, None], moved], axis=1))
+
+
+def _likeliest(found: StructuredAxes, parts: Floats) -> StructuredAxes:
+    """The axes of greatest autoregressive likelihood, from covariances (parts, p + 1, k, k), and their errors."""
+    start = found.diagonalisation
+    likeliest = autoregressive_axes(parts.mean(0), start.rotation)
+    turned = likeliest.rotation.T @ parts @ likeliest.rotation
+    halves = [turned[h::2].mean(0) for h in (0, 1)]
+    # by one half's weights of the other half's differences: alone, either is positive for series all alike
+    signal = 0.5 * (curvatures(halves[0], halves[1]) + curvatures(halves[1], halves[0]))
+    scatter = slopes(turned, turned.mean(0)).std(axis=0, ddof=1) / np.sqrt(len(parts))
+    return StructuredAxes(
+        replace(start, rotation=likeliest.rotation, converged=start.converged and likeliest.converged),
+        _bounded(scatter, signal, _chance(_curvature_products(turned))),
+        found.used,
+    )
 
 
 def group_axes(z: Floats, groups: Integers) -> StructuredAxes:
@@ -157,7 +186,6 @@ def _angle_error(turned: Floats, counts: NDArray[np.intp], weights: Floats) -> F
     the logarithm's off-diagonal entry, linear in that of the moments. The denominator is a product of two halves of the
     parts, since by itself it would be positive for axes that no matrix tells apart.
     """
-    k = turned.shape[-1]
     variances = np.diagonal(turned.sum(0), axis1=1, axis2=2) / counts.sum(0)[:, None]
     logs = np.log(variances)
     difference = logs[:, :, None] - logs[:, None, :]
@@ -176,8 +204,42 @@ def _angle_error(turned: Floats, counts: NDArray[np.intp], weights: Floats) -> F
     ]
     apart = [half[:, :, None] - half[:, None, :] for half in halves]
     signal = (weights[:, None, None] * apart[0] * apart[1]).sum(0)
-    error = np.full((k, k), np.pi / 4)
-    clear = signal > 0
+    # how far the parts' log-variances lie off their means, to first order
+    of_parts = np.diagonal(turned, axis1=2, axis2=3) / counts[:, :, None].clip(1)
+    off_mean = (of_parts - of_parts.mean(0)) / variances * np.sqrt(weights)[:, None]
+    off_mean = off_mean[:, :, :, None] - off_mean[:, :, None, :]
+    return _bounded(scatter, signal, _chance(np.einsum("pmij,qmij->pqij", off_mean, off_mean)))
+
+
+def _curvature_products(turned: Floats) -> Floats:
+    """What each two parts would have in common of a curvature if they were noise alone, (parts, parts, k, k)."""
+    mean, step = turned.mean(0), 1e-4
+    off_mean = turned - mean
+    return np.stack(
+        [
+            [
+                (curvatures(one, mean + step * other) - curvatures(one, mean - step * other)) / (2 * step)
+                for other in off_mean
+            ]
+            for one in off_mean
+        ]
+    )
+
+
+def _chance(products: Floats) -> Floats:
+    """Standard deviation of a signal of series or groups all alike, (k, k).
+
+    The signal is the mean product of a part of one half with a part of the other. Without a difference between the
+    axes its variance is tr(C H C H) (2/parts)², with C the covariance of the parts and H the metric of the product.
+    """
+    parts = len(products)
+    return np.asarray(2 / parts / (parts - 1) * np.sqrt((products**2).sum((0, 1))))
+
+
+def _bounded(scatter: Floats, signal: Floats, chance: Floats) -> Floats:
+    """scatter / signal, at most π/4, and that where the signal is within chance, shape (k, k)."""
+    error = np.full(signal.shape, np.pi / 4)
+    clear = signal > CHANCE * chance
     error[clear] = np.minimum(scatter[clear] / signal[clear], np.pi / 4)
     np.fill_diagonal(error, 0.0)
     return error

@@ -125,7 +125,8 @@ _METHODS = {
     "jacobian": "jacobian: joint diagonalisation of the denoiser's Jacobians",
     "metric": "metric: joint diagonalisation of the decoder's metric",
     "ica": "ica: aligned with FastICA's components",
-    "temporal": "temporal: joint diagonalisation of lagged covariances",
+    "gaussianization": "gaussianization: aligned with a few layers of linear ICA",
+    "temporal": "temporal: lagged covariances: joint diagonalisation, then the autoregressive likelihood",
     "groups": "groups: joint diagonalisation of the covariances within groups",
 }
 

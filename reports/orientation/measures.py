@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from orientations import asked, oriented
+from orientations import asked, orientations
 from peers import PEERS
 from rows import Floats, Rows, halves, select
 
@@ -20,6 +20,7 @@ from latentflow.analysis.ledger import Representation
 from latentflow.analysis.recovery import recovery
 from latentflow.data.splits import HELD_OUT, TRAIN, VALIDATION, Split
 from latentflow.fitting import fit_flow
+from latentflow.flow.orientation import Orientation
 from latentflow.model import FittedFlow
 
 #: One training row in so many validates.
@@ -76,8 +77,8 @@ def measure(task: Task, plan: Plan, known: dict[str, Any]) -> dict[str, Any]:
         model = _model(task, plan, mixture, learns)
         entry["fit"] = {k: model.record[k] for k in ("seconds", "steps", "sigma_min", "network", "preset")}
         whitened, plain = _coordinates(model, held.X)
-        for method in wanted:
-            found[method] = _orientation(method, model, everything, whitened, plain, mixture, sources)
+        for method, orientation, seconds in orientations(model, everything, wanted):
+            found[method] = {"seconds": seconds, **_recovery(orientation, whitened, plain, mixture, sources)}
     return entry
 
 
@@ -94,19 +95,10 @@ def _peer(name: str, train: Rows, held: Rows, sources: Floats, seed: int) -> dic
     return measures
 
 
-def _orientation(
-    method: str,
-    model: FittedFlow,
-    table: Rows,
-    whitened: Floats,
-    plain: Floats,
-    mixture: Mixture,
-    sources: Floats,
+def _recovery(
+    orientation: Orientation, whitened: Floats, plain: Floats, mixture: Mixture, sources: Floats
 ) -> dict[str, Any]:
-    started = time.perf_counter()
-    orientation = oriented(model, table, method)
-    seconds = time.perf_counter() - started
-    measures: dict[str, Any] = {"seconds": seconds, **scores(plain @ orientation.rotation, sources)}
+    measures: dict[str, Any] = dict(scores(plain @ orientation.rotation, sources))
     if _linear(mixture):
         # The flow shares its axes with the whitened rows, where the gains are exact: no curve adds noise to them.
         measures["amari"] = scores(whitened @ orientation.rotation, sources)["amari"]

@@ -48,9 +48,8 @@ TO_REACH = (
     ("ar_gauss_2", 5, 10_000, 0.995, False),
     ("ar_laplace_2", 5, 10_000, 0.995, False),
     ("ar_gauss_3", 10, 10_000, 0.97, False),
-    ("ar_laplace_3", 10, 10_000, 0.97, False),
-    ("groups_laplace_2", 5, 10_000, 0.985, False),
-    ("groups_laplace_3", 5, 10_000, 0.97, False),
+    ("groups_laplace_2", 5, 20_000, 0.985, False),
+    ("groups_laplace_3", 5, 20_000, 0.97, False),
 )
 #: Amari's index of `auto` on linear mixtures, at most so many times Picard's.
 AMARI_FACTOR = 1.1

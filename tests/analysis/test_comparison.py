@@ -60,6 +60,15 @@ def test_latents_that_are_dependent_lose_what_the_components_have_not() -> None:
     assert spoilt.agreement < 0.95
 
 
+def test_a_bound_that_failed_is_said_to_say_nothing(exact, found: Comparison, monkeypatch) -> None:
+    assert not any("below 0" in note for note in found.notes)
+    monkeypatch.setattr(
+        "latentflow.analysis.comparison.dependence_on_others",
+        lambda values, block: np.full(values.shape, -0.3),
+    )
+    assert any("A bound below 0 says nothing" in note for note in compare(*exact, n_boot=20).notes)
+
+
 def test_components_that_are_dependent_are_what_the_latents_add_to(exact) -> None:
     model, X = exact
     rng = np.random.default_rng(3)

@@ -70,6 +70,36 @@ def test_a_network_whose_axes_started_from_fastica_is_not_called_free_of_it() ->
     assert found.agreement == 0.93
 
 
+@pytest.mark.parametrize(
+    ("method", "details", "told"),
+    [
+        (
+            "gaussianization",
+            {"start": "columns, 2 layers"},
+            "the layers that gave the axes started from FastICA",
+        ),
+        ("metric", {"agreement_metric_ica": 0.93}, "taken because they agree with FastICA"),
+    ],
+)
+def test_axes_in_whose_choice_fastica_had_a_part_are_not_called_free_of_it(method, details, told) -> None:
+    found = account(method, details=details)
+    assert told in found.evidence
+    assert "had no part" not in found.evidence
+    assert found.agreement == 0.93
+
+
+def test_a_metric_that_was_asked_for_by_name_is_free_of_fastica() -> None:
+    assert "had no part" in account("metric").evidence
+
+
+def test_a_small_model_that_explains_the_rows_speaks_for_its_axes_and_proves_nothing() -> None:
+    told = account("gaussianization", details={"log_prob_layers": -2.3}).conclusion
+    assert "speaks for that" in told
+    assert "no figure of this report can prove it" in told
+    assert "speaks for" not in account("gaussianization").conclusion
+    assert "speaks for" not in account("metric", details={"log_prob_layers": -2.3}).conclusion
+
+
 def test_agreement_with_an_ica_that_did_not_converge_shows_little() -> None:
     assert "did not converge" in account(fastica=replace(FASTICA, converged=False)).evidence
 

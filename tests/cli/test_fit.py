@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from latentflow import orientation_ways
 from latentflow.model import FittedFlow
 
 
@@ -35,6 +36,16 @@ def test_json_is_one_object_with_the_hash_of_the_file(run, data, tiny):
 
 def test_quiet_says_nothing(run, data, tiny):
     assert run("fit", data, *tiny, "--quiet").output == ""
+
+
+def test_rows_that_may_be_a_recording_call_for_a_hint_unless_it_is_told(
+    run, tmp_path, write_table, tiny, tiny_rows
+):
+    recording = np.cumsum(tiny_rows(400), axis=0)
+    data = write_table(tmp_path / "recording.h5", 0.05 * recording + tiny_rows(400, seed=1))
+    assert "--time-order helps the axes" in run("fit", data, *tiny).output
+    assert "--time-order helps" not in run("fit", data, *tiny, "--time-order").output
+    assert "--time-order helps" not in run("fit", data, *tiny, "--orientation", "ica").output
 
 
 def test_options_reach_the_fit(run, data, tiny):
@@ -156,3 +167,66 @@ def test_several_tables_in_a_file_are_listed_and_one_is_chosen_by_key(
 
 def test_an_empty_name_in_a_list_is_a_usage_error(run, data):
     assert "'a,,b'" in run("fit", data, "--columns", "a,,b", code=2).stderr
+
+
+@pytest.fixture
+def told(tmp_path, tiny_rows):
+    """A text file with a label and a time for each row."""
+    frame = pd.DataFrame(tiny_rows(), columns=list("abc"))
+    frame["subject"], frame["t"] = [f"s{i // 75}" for i in range(300)], np.arange(300) * 0.02
+    frame.to_csv(tmp_path / "told.csv", index=False)
+    return tmp_path / "told.csv"
+
+
+@pytest.mark.parametrize(
+    ("words", "left_out", "method"),
+    [
+        (["--groups", "subject"], {"subject"}, "groups"),
+        (["--groups", "subject", "--time", "t"], {"subject", "t"}, "temporal"),
+        (["--groups", "subject", "--time", "t", "--orientation", "groups"], {"subject", "t"}, "groups"),
+        (["--time", "t", "--drop-columns", "subject"], {"subject", "t"}, "temporal"),
+        (["--time-order", "--drop-columns", "subject"], {"subject"}, "temporal"),
+    ],
+)
+def test_groups_and_times_orient_the_latents_and_are_not_fitted(run, told, tiny, words, left_out, method):
+    text = run("fit", told, *tiny, *words).output
+    model = FittedFlow.load(told.with_suffix(".latentflow.safetensors"), device="cpu")
+    assert set(model.columns) == {"a", "b", "c", "subject", "t"} - left_out
+    assert model.orientation.method == method
+    assert model.orientation.asked == ("groups" if "--orientation" in words else "auto")
+    assert model.record["groups"] == ("subject" if "--groups" in words else None)
+    assert model.record["time"] == ("t" if "--time" in words else None)
+    assert model.record["settings"]["time_order"] == ("--time-order" in words)
+    assert f"orientation {method}: " in text
+    # the table is encoded as it is, labels and all
+    run("encode", told)
+
+
+@pytest.mark.parametrize(
+    ("words", "refusal"),
+    [
+        (["--groups", "subjet", "--drop-columns", "subject"], "'subjet'"),
+        (["--groups", "subject", "--time", "subject"], "numbers"),
+        (["--orientation", "groups", "--drop-columns", "subject"], "--groups COLUMN"),
+        (["--orientation", "temporal", "--drop-columns", "subject"], "--time-order"),
+        (["--orientation", "sideways"], "sideways"),
+    ],
+)
+def test_groups_and_times_that_cannot_be_used_are_refused(run, told, tiny, words, refusal):
+    assert refusal in run("fit", told, *tiny, *words, code=2).stderr
+    assert not list(told.parent.glob("*.safetensors"))
+
+
+def test_rows_left_out_leave_a_gap_in_time(run, tmp_path, write_table, tiny_rows, tiny, monkeypatch):
+    seen, axes = [], orientation_ways.temporal_axes
+
+    def watched(z, positions, recordings):
+        seen.append(positions)
+        return axes(z, positions, recordings)
+
+    monkeypatch.setattr(orientation_ways, "temporal_axes", watched)
+    rows = tiny_rows()
+    rows[3::4, 0] = np.nan
+    data = write_table(tmp_path / "data.h5", rows)
+    run("fit", data, *tiny, "--missing", "drop", "--time-order", "--held-out", "0")
+    np.testing.assert_array_equal(seen[0], np.flatnonzero(np.arange(300) % 4 != 3))

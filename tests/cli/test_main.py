@@ -11,7 +11,18 @@ import latentflow
 from latentflow.cli import main
 from latentflow.errors import LatentFlowError, LatentFlowWarning
 
-COMMANDS = ("fit", "encode", "decode", "independence-report", "info")
+COMMANDS = (
+    "fit",
+    "encode",
+    "decode",
+    "orient",
+    "traverse",
+    "clean",
+    "independence-report",
+    "compare",
+    "stability",
+    "info",
+)
 
 
 @pytest.fixture

@@ -258,3 +258,30 @@ def test_tables_outlive_their_opening_without_holding_the_file(tmp_path, values)
     with h5py.File(path, "a") as file:  # refused by HDF5 if the table still had the file open
         file["note"] = 1
     assert np.array_equal(table.read(), values)
+
+
+def test_what_goes_with_the_rows_is_set_aside(tmp_path):
+    frame = pd.DataFrame({"a": [1.0, 2.0], "day": ["mon", "tue"], "t": [0.5, 1.5], "b": [3.0, 4.0]})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    table = open_table(tmp_path / "t.csv", aside=("day", "t", None))
+    assert table.columns == ("a", "b")
+    np.testing.assert_array_equal(table.read(), [[1, 3], [2, 4]])
+    carried = table.carried(["day", "t"])
+    assert carried["day"].tolist() == ["mon", "tue"]
+    assert carried["t"].tolist() == [0.5, 1.5]
+    # together with columns to drop; and a column that is asked for as data stays
+    assert open_table(tmp_path / "t.csv", drop_columns=["b"], aside=("day", "t")).columns == ("a",)
+    assert open_table(tmp_path / "t.csv", columns=["t", "a"], aside=("t",)).columns == ("t", "a")
+    with pytest.raises(DataError, match="'day'"):
+        open_table(tmp_path / "t.csv", aside=("t",))
+
+
+def test_what_goes_with_the_rows_need_be_no_column_of_the_table(tmp_path, values):
+    with h5py.File(tmp_path / "t.h5", "w") as file:
+        file["X"], file["obs/day"] = values, np.arange(50) // 10
+    table = open_table(tmp_path / "t.h5", key="X", aside=("obs/day",))
+    assert len(table.columns) == 4
+    assert table.carried(["obs/day"])["obs/day"].tolist() == (np.arange(50) // 10).tolist()
+    # a name that is nowhere is told of by whoever reads it
+    with pytest.raises(DataError, match="'nowhere'"):
+        open_table(tmp_path / "t.h5", key="X", aside=("nowhere",)).carried(["nowhere"])

@@ -1,0 +1,227 @@
+"""Axes of latents that are series of their own, or whose variances change from group to group."""
+
+import warnings
+
+import numpy as np
+import pytest
+from scipy.signal import lfilter
+
+from latentflow.errors import DataError
+from latentflow.flow.structured_axes import group_axes, temporal_axes
+from tests.flow.angles import angles, distance, in_order, turn
+
+UNDETERMINED = np.pi / 4
+
+
+def series(n, coefficients, rng):
+    """Gaussian autoregressive series of variance 1, (n, d)."""
+    steps = rng.normal(size=(n + 300, len(coefficients)))
+    return np.column_stack(
+        [lfilter([np.sqrt(1 - c * c)], [1, -c], steps[:, i])[300:] for i, c in enumerate(coefficients)]
+    )
+
+
+def modulated(n, groups, d, rng):
+    """Normal sources whose standard deviations change from group to group, (n, d), and the labels, (n,)."""
+    labels, deviations = np.arange(n) * groups // n, rng.uniform(0.3, 2, size=(groups, d))
+    return rng.normal(size=(n, d)) * deviations[labels], labels
+
+
+def scatter_and_claim(draw, runs):
+    """Root mean square of the angles of each plane over data sets, their median claimed errors, and all of these."""
+    off, claimed = [], []
+    for seed in range(runs):
+        rng = np.random.default_rng(seed)
+        sources, find = draw(rng)
+        axes = turn(sources.shape[1], rng)
+        found = find(sources @ axes.T)
+        rotation = found.diagonalisation.rotation
+        off.append(angles(rotation, axes))
+        claimed.append(in_order(found.angle_error, rotation, axes))
+    planes = np.triu_indices(len(axes), 1)
+    rms = np.sqrt(np.mean(np.square(off), axis=0))[planes]
+    return rms, np.median(claimed, axis=0)[planes], np.array(claimed)[:, *planes]
+
+
+def of_series(z):
+    return temporal_axes(z, np.arange(len(z)))
+
+
+def draw_series(rng):
+    return series(2000, [0.3, 0.6, 0.9], rng), of_series
+
+
+def draw_groups(rng):
+    z, labels = modulated(2000, 20, 3, rng)
+    return z, lambda rows: group_axes(rows, labels)
+
+
+@pytest.mark.parametrize("draw", [draw_series, draw_groups])
+def test_the_claimed_errors_are_those_of_data_sets_drawn_anew(draw):
+    scatter, claimed, _ = scatter_and_claim(draw, 40)
+    assert (scatter < 0.1).all()
+    assert (scatter < 1.5 * claimed).all()
+    assert (claimed < 1.5 * scatter).all()
+
+
+def draw_equal_series(rng):
+    return series(2000, [0.6, 0.6, 0.95], rng), of_series
+
+
+def draw_equal_groups(rng):
+    z, labels = modulated(2000, 20, 2, rng)
+    other, _ = modulated(2000, 20, 1, rng)
+    deviations = np.array([z[labels == g, 0].std() for g in range(20)])
+    same = rng.normal(size=2000) * deviations[labels]
+    return np.column_stack([z[:, 0], same, other]), lambda rows: group_axes(rows, labels)
+
+
+@pytest.mark.parametrize("draw", [draw_equal_series, draw_equal_groups])
+def test_sources_alike_leave_their_plane_undetermined_and_no_other(draw):
+    _, _, claimed = scatter_and_claim(draw, 30)
+    assert (claimed[:, 0] == UNDETERMINED).mean() >= 0.85
+    assert claimed[:, 0].min() > 0.1
+    assert (claimed[:, 1:] < 0.1).all()
+
+
+def test_white_rows_have_no_temporal_axes_and_one_law_has_no_groups():
+    z = np.random.default_rng(0).normal(size=(3000, 3))
+    for found in (of_series(z), group_axes(z, np.arange(3000) // 300)):
+        assert (found.angle_error[~np.eye(3, dtype=bool)] == UNDETERMINED).all()
+
+
+def test_temporal_axes_hold_behind_a_bend_of_each_source():
+    """What the latents of a flow are: the sources, each bent by itself, turned."""
+    rng = np.random.default_rng(1)
+    sources, axes = series(20_000, [0.2, 0.5, 0.8, 0.95], rng), turn(4, rng)
+    assert distance(of_series(sources @ axes.T).diagonalisation.rotation, axes) < 0.05
+    bent = np.sign(sources) * np.abs(sources) ** 1.3
+    assert distance(of_series(bent @ axes.T).diagonalisation.rotation, axes) < 0.05
+
+
+def test_temporal_axes_have_no_order_of_rows_but_that_of_the_positions():
+    rng = np.random.default_rng(2)
+    z = series(3000, [0.2, 0.6, 0.9], rng) @ turn(3, rng).T
+    found, mixed = of_series(z), rng.permutation(3000)
+    shuffled = temporal_axes(z[mixed], mixed)
+    np.testing.assert_allclose(shuffled.diagonalisation.rotation, found.diagonalisation.rotation, atol=1e-9)
+    np.testing.assert_allclose(shuffled.angle_error, found.angle_error, atol=1e-9)
+    # in the order in which they came the rows tell nothing
+    assert (of_series(z[mixed]).angle_error[~np.eye(3, dtype=bool)] > 0.1).all()
+
+
+@pytest.mark.parametrize("far", [1, 10**7])
+def test_gaps_are_no_neighbours(far):
+    """A tenth of the rows is missing; and wide gaps cost neither memory nor a pair."""
+    rng = np.random.default_rng(3)
+    axes, sources = turn(3, rng), series(6000, [0.2, 0.6, 0.9], rng)
+    kept = np.sort(rng.choice(6000, 5400, replace=False))
+    positions = kept + far * (kept // 1000)
+    found = temporal_axes((sources @ axes.T)[kept], positions)
+    assert distance(found.diagonalisation.rotation, axes) < 0.12
+    assert found.used[:3] == (1, 2, 3)
+
+
+def test_lags_without_pairs_are_left_out():
+    rng = np.random.default_rng(4)
+    z = series(3000, [0.2, 0.9], rng)
+    every_third = np.arange(0, 3000, 3)
+    assert temporal_axes(z[every_third], every_third).used == (3, 21)
+    assert temporal_axes(z, np.arange(3000)).used == (1, 2, 3, 4, 5, 8, 13, 21, 34, 55, 89)
+    # stretches of four rows hold pairs up to lag 3
+    assert temporal_axes(z, np.arange(3000) + 200 * (np.arange(3000) // 4)).used == (1, 2, 3)
+
+
+def test_no_pair_of_rows_spans_two_recordings():
+    """Recordings of two rows, whose clocks all start at 0: within one, the slow source does not move."""
+    rng = np.random.default_rng(5)
+    recordings, axes = np.repeat(np.arange(1500), 2), turn(2, rng)
+    slow = np.repeat(rng.normal(size=1500), 2) + 0.2 * rng.normal(size=3000)
+    sources = np.column_stack([slow, rng.normal(size=3000)])
+    positions = np.tile([0, 1], 1500)
+    found = temporal_axes(sources @ axes.T, positions, recordings)
+    assert found.used == (1,)
+    assert distance(found.diagonalisation.rotation, axes) < 0.05
+    # the same rows without a break have pairs at all lags
+    assert len(of_series(sources @ axes.T).used) > 5
+
+
+def test_the_name_of_a_recording_and_where_its_clock_starts_do_not_matter():
+    rng = np.random.default_rng(6)
+    z, recordings = series(3000, [0.3, 0.9], rng) @ turn(2, rng).T, np.arange(3000) // 1000
+    positions = np.arange(3000) % 1000
+    found = temporal_axes(z, positions, recordings)
+    other = temporal_axes(z, positions - 400, 2 - recordings)
+    np.testing.assert_allclose(
+        np.abs(found.diagonalisation.rotation.T @ other.diagonalisation.rotation).max(0), 1, atol=1e-3
+    )
+    assert found.used == other.used
+
+
+def test_a_common_slow_trend_hardly_turns_the_axes():
+    rng = np.random.default_rng(7)
+    sources, axes = series(8000, [0.2, 0.5, 0.8], rng), turn(3, rng)
+    z = sources @ axes.T
+    drift = 2 * np.sin(np.linspace(0, 3, 8000))[:, None] * np.ones(3)
+    assert distance(of_series(z).diagonalisation.rotation, axes) < 0.06
+    assert distance(of_series(z + drift).diagonalisation.rotation, axes) < 0.15
+
+
+def test_pairs_in_one_corner_of_the_table_are_enough():
+    """Only the first rows follow each other; the rest are far apart."""
+    rng = np.random.default_rng(8)
+    sources, axes = series(4000, [0.1, 0.9], rng), turn(2, rng)
+    positions = np.concatenate([np.arange(600), 1000 + 500 * np.arange(3400)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = temporal_axes(sources @ axes.T, positions)
+    error = abs(angles(found.diagonalisation.rotation, axes)[0, 1])
+    assert error < 4 * found.angle_error[0, 1] < 0.6
+
+
+def test_too_few_pairs_are_one_line_with_a_way_out():
+    z = np.random.default_rng(9).normal(size=(500, 3))
+    with pytest.raises(DataError, match="of 500 rows too few follow each other") as caught:
+        temporal_axes(z, np.arange(500) * 4001)
+    assert "\n" not in str(caught.value)
+    assert "--orientation" in str(caught.value)
+
+
+def test_group_axes_of_groups_of_unequal_sizes():
+    rng = np.random.default_rng(10)
+    labels = np.repeat(np.arange(10), [3000, 50, 100, 1500, 200, 400, 60, 800, 2000, 90])
+    deviations = rng.uniform(0.3, 2, size=(10, 4))
+    sources, axes = rng.laplace(size=(len(labels), 4)) * deviations[labels], turn(4, rng)
+    found = group_axes(sources @ axes.T, labels)
+    assert distance(found.diagonalisation.rotation, axes) < 0.08
+    assert found.used == tuple(range(10))
+    mixed = rng.permutation(len(labels))
+    again = group_axes((sources @ axes.T)[mixed], 7 * labels[mixed] - 30)
+    assert distance(again.diagonalisation.rotation, found.diagonalisation.rotation) < 1e-9
+
+
+def test_groups_that_differ_in_their_means_alone_tell_nothing():
+    rng = np.random.default_rng(11)
+    labels = np.arange(4000) // 400
+    z = rng.normal(size=(4000, 3)) + 5 * rng.normal(size=(10, 3))[labels]
+    assert (group_axes(z, labels).angle_error[~np.eye(3, dtype=bool)] == UNDETERMINED).all()
+
+
+def test_small_groups_are_left_out_and_change_nothing():
+    rng = np.random.default_rng(12)
+    z, labels = modulated(2000, 4, 5, rng)
+    found = group_axes(z, labels)
+    small = 100 * rng.normal(size=(24, 5)) @ turn(5, rng)
+    again = group_axes(np.concatenate([z, small]), np.concatenate([labels, np.full(24, 9)]))
+    assert again.used == found.used == (0, 1, 2, 3)
+    np.testing.assert_array_equal(again.diagonalisation.rotation, found.diagonalisation.rotation)
+    larger = np.concatenate([z, small, small])
+    assert group_axes(larger, np.concatenate([labels, np.full(48, 9)])).used == (0, 1, 2, 3, 9)
+
+
+@pytest.mark.parametrize("labels", [np.zeros(400, int), np.arange(400) // 12, np.arange(400)])
+def test_fewer_than_two_groups_of_use_are_one_line_with_a_way_out(labels):
+    with pytest.raises(DataError, match="fewer than two of") as caught:
+        group_axes(np.random.default_rng(13).normal(size=(400, 3)), labels)
+    assert "\n" not in str(caught.value)
+    assert "--orientation" in str(caught.value)

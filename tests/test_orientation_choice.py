@@ -1,0 +1,148 @@
+"""Which orientation the rows speak for: each branch by models whose likelihoods are given, and one by the real ones."""
+
+from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from latentflow import orientation_choice
+from latentflow.flow.anchors import ICAAxes
+from latentflow.flow.orientation import Orientation
+from latentflow.orientation_choice import agreement, choose
+
+ROWS, LATENTS = 2000, 4
+
+
+@dataclass
+class Stage:
+    """What the models of the mixture are made to say, nats a row, and the axes that they are made to find."""
+
+    flow: float = 0.0
+    linear: float = 0.0
+    layers: float = 0.0
+    spread: float = 0.0
+    structure: str = "dense"
+    metric: np.ndarray = field(default_factory=lambda: np.eye(LATENTS))
+    n: int = ROWS
+    k: int = LATENTS
+
+
+@pytest.fixture
+def chosen(monkeypatch):
+    """Function of a stage that gives the orientation chosen."""
+
+    def play(stage):
+        noise = stage.spread * np.random.default_rng(0).normal(size=200)
+
+        def fit(level, bends=1):
+            return SimpleNamespace(
+                log_prob=np.full(200, level), flow=SimpleNamespace(bends=[None] * bends), start="a start"
+            )
+
+        def way(method, rotation=None):
+            return Orientation(np.eye(stage.k) if rotation is None else rotation, method, details={"own": 1})
+
+        for name, value in {
+            "ica_axes": lambda x, seed: ICAAxes(np.eye(stage.k), True),
+            "linear_fit": lambda material, rotation: fit(stage.linear),
+            "layered_fits": lambda material, rotation: (fit(stage.layers, 3), fit(stage.layers - 1, 2)),
+            "from_ica": lambda material, found: way("ica"),
+            "from_layers": lambda material, layers: way("gaussianization"),
+            "jacobian": lambda material: way("jacobian"),
+            "metric": lambda material: way("metric", stage.metric),
+        }.items():
+            monkeypatch.setattr(orientation_choice, name, value)
+        flow = SimpleNamespace(log_prob=lambda rows: torch.as_tensor(stage.flow + noise))
+        model = SimpleNamespace(
+            flow=flow,
+            tensor=torch.as_tensor,
+            record={"network": {"structure": stage.structure}},
+        )
+        material = SimpleNamespace(
+            x=np.zeros((stage.n, stage.k)),
+            seed=0,
+            model=model,
+            likelihood_rows=lambda: np.zeros((200, stage.k)),
+        )
+        found = choose(material)
+        assert "\n" not in found.reason
+        assert found.details["own"] == 1
+        return found
+
+    return play
+
+
+def turned(angle):
+    """Axes turned in two planes."""
+    c, s = np.cos(angle), np.sin(angle)
+    return np.kron(np.eye(2), [[c, -s], [s, c]])
+
+
+def test_a_flow_no_better_than_linear_ica_means_a_linear_mixture(chosen):
+    for stage in (
+        Stage(flow=-5.0, linear=-5.0),
+        Stage(flow=-5.3, linear=-5.0, layers=3.0),
+        Stage(flow=-4.97, linear=-5.0, layers=3.0),  # less than 0.01 nats a coordinate
+        Stage(flow=-4.9, linear=-5.0, layers=3.0, spread=2.0),  # less than two standard errors
+    ):
+        found = chosen(stage)
+        assert found.method == "ica"
+        assert "no better than linear ICA" in found.reason
+        assert "linear ICA -5.00" in found.reason
+        assert "log_prob_layers" not in found.details
+        assert found.details["log_prob_linear"] == -5.0
+        separable = chosen(replace(stage, structure="separable, then free"))
+        assert separable.method == "jacobian"
+        assert separable.reason == found.reason
+
+
+def test_layers_that_explain_what_the_flow_explains_are_taken(chosen):
+    found = chosen(Stage(flow=-4.0, linear=-5.0, layers=-4.09))
+    assert found.method == "gaussianization"
+    assert "layers of linear ICA explain the rows" in found.reason
+    assert "3 layers of it -4.09" in found.reason
+    assert found.details["log_prob_flow"] == pytest.approx(-4.0)
+    assert found.details["log_prob_layers"] == pytest.approx(-4.09)
+    # better than the flow is as good
+    assert chosen(Stage(flow=-4.0, linear=-5.0, layers=-3.0)).method == "gaussianization"
+
+
+def test_where_they_do_not_the_metric_is_taken_if_fastica_confirms_it(chosen):
+    stage = Stage(flow=-4.0, linear=-5.0, layers=-4.11, metric=turned(0.4)[:, [2, 0, 3, 1]])
+    found = chosen(stage)
+    assert found.method == "metric"
+    assert "agree on the axes" in found.reason
+    assert f"{np.cos(0.4):.2f}" in found.reason
+    assert found.details["agreement_metric_ica"] == pytest.approx(np.cos(0.4))
+
+
+def test_and_fastica_if_it_does_not(chosen):
+    found = chosen(Stage(flow=-4.0, linear=-5.0, layers=-4.5, metric=turned(0.5)))
+    assert found.method == "ica"
+    assert "disagree" in found.reason
+    assert found.details["agreement_metric_ica"] == pytest.approx(np.cos(0.5))
+
+
+def test_few_rows_are_not_compared(chosen):
+    found = chosen(Stage(flow=9.0, linear=-5.0, layers=9.0, n=999))
+    assert found.method == "ica"
+    assert "999 rows are too few" in found.reason
+    assert "log_prob_flow" not in found.details
+    assert chosen(Stage(flow=9.0, linear=-5.0, layers=9.0, n=1000)).method == "gaussianization"
+
+
+def test_in_many_dimensions_no_layers_are_tried(chosen):
+    found = chosen(Stage(flow=-4.0, linear=-5.0, layers=-4.0, k=33, metric=np.eye(33)))
+    assert found.method == "metric"
+    assert "log_prob_layers" not in found.details
+
+
+def test_agreement_is_of_axes_whatever_their_order_and_sign():
+    rng = np.random.default_rng(0)
+    axes = np.linalg.qr(rng.normal(size=(5, 5)))[0]
+    assert agreement(axes, axes[:, [3, 1, 4, 0, 2]] * [1, -1, 1, -1, -1]) == pytest.approx(1)
+    assert agreement(np.eye(4), turned(0.3)) == pytest.approx(np.cos(0.3))
+    # one axis each: two that look alike do not share a match
+    assert agreement(np.eye(2), turned(np.pi / 4)[:2, :2]) == pytest.approx(np.sqrt(0.5))
