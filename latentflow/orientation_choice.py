@@ -14,10 +14,12 @@ from latentflow.flow.orientation import Orientation
 from latentflow.orientation_ways import (
     LAYERED_DIMENSION,
     Material,
+    enough,
+    flow_log_prob,
     from_ica,
     from_layers,
     jacobian,
-    layered_fits,
+    layers_that_explain,
     linear_fit,
     metric,
 )
@@ -26,8 +28,6 @@ from latentflow.orientation_ways import (
 FEWEST_ROWS = 1_000
 #: Nats a row and coordinate by which the flow must be better than linear ICA for the mixture not to count as linear.
 ADVANTAGE = 0.01
-#: Share of the flow's advantage over linear ICA that layers must reach to count as right.
-EXPLAINED = 0.9
 #: Mean |cosine| of the metric's axes with FastICA's from which the two count as agreeing.
 AGREE = 0.9
 
@@ -40,19 +40,18 @@ def choose(material: Material) -> Orientation:
     Three models of growing size are compared by their likelihood of validation rows: linear ICA, two or three layers
     of it (:mod:`latentflow.flow.gaussianization`), and the flow itself. Where the flow is no better than linear ICA,
     the mixture is linear, and the axes of a separable score are taken, or FastICA's. Where the layers explain what the
-    flow explains, they are taken, because so small a model does that for the right axes only. Else the axes of the
-    decoder metric are taken where FastICA confirms them, and FastICA's where it does not. With few rows nothing is
-    compared.
+    flow explains, they are taken, the fewest that do, because so small a model does that for the right axes only. Else
+    the axes of the decoder metric are taken where FastICA confirms them, and FastICA's where it does not. With few
+    rows nothing is compared.
     """
-    x, model = material.x, material.model
+    x = material.x
     k = x.shape[1]
     components = ica_axes(x, material.seed)
     if len(x) < FEWEST_ROWS:
         words = f"{len(x)} rows are too few to compare models of the mixture (below {FEWEST_ROWS}), which is taken to "
         words += "be linear"
         return _told(_linear(material, components), words, {})
-    rows = material.likelihood_rows()
-    of_flow = model.flow.log_prob(model.tensor(rows)).double().cpu().numpy()
+    of_flow = flow_log_prob(material)
     of_linear = linear_fit(material, components.rotation).log_prob
     figures: dict[str, Any] = {
         "log_prob_flow": float(of_flow.mean()),
@@ -64,10 +63,12 @@ def choose(material: Material) -> Orientation:
         words = f"the flow is no better than linear ICA, so the mixture is taken to be linear ({told})"
         return _told(_linear(material, components), words, figures)
     if k <= LAYERED_DIMENSION:
-        layers = layered_fits(material, components.rotation)[0]
+        right = enough(of_flow, of_linear)
+        tried = layers_that_explain(material, components.rotation, right)
+        layers = max(tried, key=lambda fit: fit.log_prob.mean())
         figures["log_prob_layers"] = float(layers.log_prob.mean())
-        told += f", {len(layers.flow.bends)} layers of it {layers.log_prob.mean():.2f}"
-        if (layers.log_prob - of_linear).mean() >= EXPLAINED * gain.mean():
+        told += f", {layers.layers} layers of it {layers.log_prob.mean():.2f}"
+        if layers.log_prob.mean() >= right:
             words = f"a few layers of linear ICA explain the rows about as well as the flow ({told})"
             return _told(from_layers(material, layers), words, figures)
     by_metric, by_ica = metric(material), from_ica(material, components)

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from latentflow.errors import LatentFlowError
 from latentflow.flow.anchors import ICAAxes, ica_axes, normal_scores, procrustes
-from latentflow.flow.derivative_axes import denoiser_axes, encoder_jacobians, metric_axes, pull_back_axes
+from latentflow.flow.derivative_axes import (
+    denoiser_axes,
+    encoder_jacobians,
+    kink_axes,
+    metric_axes,
+    pull_back_axes,
+)
 from latentflow.flow.determination import angle_error
-from latentflow.flow.gaussianization import GaussianizationFit, fit_gaussianization
+from latentflow.flow.gaussianization import GaussianizationFit, Start, fit_gaussianization
 from latentflow.flow.joint_diagonalisation import JointDiagonalisation
 from latentflow.flow.orientation import Orientation
+from latentflow.flow.peeling import Peeled, curves_to_normal, peel, whitening
 from latentflow.flow.structured_axes import StructuredAxes, group_axes, temporal_axes
 from latentflow.model import FittedFlow
 
@@ -22,6 +30,10 @@ from latentflow.model import FittedFlow
 LAYERED_DIMENSION = 32
 #: Rows on which likelihoods are compared.
 LIKELIHOOD_ROWS = 1_000
+#: Numbers of layers that are tried, in turn.
+LAYERS = (2, 3)
+#: Share of the flow's advantage over linear ICA that layers must reach to count as right.
+EXPLAINED = 0.9
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -58,6 +70,11 @@ class Material:
         """A fresh generator, the same for every way, so that none depends on which others were tried."""
         return np.random.default_rng([self.seed, 7])
 
+    @cached_property
+    def jacobians(self) -> tuple[Floats, Floats]:
+        """Some of the rows, shape (m, k), and ∂z/∂x there, shape (m, k, k): found once for whoever asks."""
+        return encoder_jacobians(self.model.flow, self.x, self.generator())
+
     def likelihood_rows(self) -> Floats:
         """Validation rows by whose likelihood models are compared, spread evenly over all of them, shape (m, k)."""
         rows = self.x[self.validation]
@@ -73,8 +90,7 @@ def jacobian(material: Material) -> Orientation:
 
 def metric(material: Material) -> Orientation:
     """Axes of the decoder's metric."""
-    jacobians = encoder_jacobians(material.model.flow, material.x, material.generator())
-    return _diagonalised("metric", metric_axes(jacobians), material)
+    return _diagonalised("metric", metric_axes(material.jacobians[1]), material)
 
 
 def ica(material: Material) -> Orientation:
@@ -90,7 +106,10 @@ def gaussianization(material: Material) -> Orientation:
             f"orientation gaussianization is for at most {LAYERED_DIMENSION} latents, not {k}: "
             "use --components, or another --orientation"
         )
-    return from_layers(material, layered_fits(material, ica_axes(material.x, material.seed).rotation)[0])
+    rotation = ica_axes(material.x, material.seed).rotation
+    of_flow, of_linear = flow_log_prob(material), linear_fit(material, rotation).log_prob
+    fits = layers_that_explain(material, rotation, enough(of_flow, of_linear))
+    return from_layers(material, max(fits, key=lambda fit: fit.log_prob.mean()))
 
 
 def temporal(material: Material) -> Orientation:
@@ -102,6 +121,17 @@ def groups(material: Material) -> Orientation:
     """Axes of the latents' covariances within groups."""
     assert material.groups is not None
     return _structured("groups", group_axes(material.z, material.groups))
+
+
+def flow_log_prob(material: Material) -> Floats:
+    """log p of the validation rows by the flow, whitened, nats, shape (m,)."""
+    model = material.model
+    return np.asarray(model.flow.log_prob(model.tensor(material.likelihood_rows())).double().cpu().numpy())
+
+
+def enough(of_flow: Floats, of_linear: Floats) -> float:
+    """Mean log p, nats, from which layers count as right: most of what the flow has over linear ICA is explained."""
+    return float(of_linear.mean() + EXPLAINED * (of_flow - of_linear).mean())
 
 
 def from_ica(material: Material, found: ICAAxes) -> Orientation:
@@ -122,59 +152,86 @@ def from_layers(material: Material, layers: GaussianizationFit) -> Orientation:
         rotation=procrustes(material.z, layers.latents(material.x)),
         method="gaussianization",
         angle_error=angle_error(layers.components(material.x)),
-        details={"start": layers.start, "layers": len(layers.flow.bends)},
+        details={"start": layers.start, "layers": layers.layers},
     )
+
+
+def layers_that_explain(
+    material: Material, ica_rotation: Floats, right: float
+) -> tuple[GaussianizationFit, ...]:
+    """The best fit of each number of layers from two on, up to the fewest that are likely enough, or to three.
+
+    Parameters
+    ----------
+    material : Material
+    ica_rotation : ndarray, shape (k, k)
+        FastICA's rotation of the whitened rows.
+    right : float
+        Mean log p of validation rows that ends the search, nats.
+    """
+    fits: list[GaussianizationFit] = []
+    for layers in LAYERS:
+        fits.append(layered_fits(material, ica_rotation, layers)[0])
+        if fits[-1].log_prob.mean() >= right:
+            break
+    return tuple(fits)
 
 
 def linear_fit(material: Material, ica_rotation: Floats) -> GaussianizationFit:
     """Linear ICA with free densities, by maximum likelihood."""
-    return _fits(material, {"linear": [ica_rotation]})[0]
-
-
-def layered_fits(material: Material, ica_rotation: Floats) -> tuple[GaussianizationFit, ...]:
-    """The two best fits with two and three layers, likelier first.
-
-    They start with bends of the columns, which a post-non-linear mixture wants, and of the axes of the flow's
-    pull-back metric, which are those of the last layer of a deeper one.
-    """
-    k = len(ica_rotation)
-    rng = material.generator()
-    turns: list[Floats] = [np.linalg.qr(rng.standard_normal((k, k)))[0] for _ in range(2)]
-    whitening = material.model.preprocessor.whitening
-    square = whitening.basis.shape[1] == k
-    columns: Floats = np.eye(k)
-    if square:
-        columns = np.sqrt(whitening.variances)[:, None] * whitening.basis.T
-    of_columns = ica_axes(_whitened(normal_scores(material.x @ columns)), material.seed).rotation
-    jacobians = encoder_jacobians(material.model.flow, material.x, rng)
-    last = pull_back_axes(jacobians).rotation
-    copula = _whitening(normal_scores(material.x @ columns)) @ of_columns
     return _fits(
-        material,
-        {
-            "columns, 2 layers": [columns, copula],
-            "columns, 3 layers": [columns, np.eye(k), np.asarray(np.linalg.solve(columns, ica_rotation))],
-            "pull-back axes, 2 layers": [last, last.T @ ica_rotation],
-            "pull-back axes, 3 layers": [last, np.eye(k), last.T @ ica_rotation],
-            "pull-back axes, 3 layers, turned": [last, turns[0], turns[0].T @ last.T @ ica_rotation],
-            "pull-back axes, 3 layers, turned again": [last, turns[1], turns[1].T @ last.T @ ica_rotation],
-        },
+        material, [Start("linear", (ica_rotation,), (curves_to_normal(material.x @ ica_rotation),))]
+    )[0]
+
+
+def layered_fits(material: Material, ica_rotation: Floats, layers: int) -> tuple[GaussianizationFit, ...]:
+    """The best fits with two layers or more, likelier first.
+
+    They start where the flow's own derivatives say that the layers are, as far as these can be peeled off the mixture
+    (:mod:`latentflow.flow.peeling`), with two readings of the axes of each. What is then left is linear: its axes are
+    FastICA's, or those of the derivatives again. With two layers, functions of the columns make one more start, which
+    a post-non-linear mixture wants.
+    """
+    ends = [Peeled.whole(*material.jacobians)]
+    for _ in range(layers - 1):
+        ends = [peel(end, axes) for end in ends for axes in _readings(end)]
+    starts = []
+    for number, end in enumerate(ends):
+        for last, axes in (
+            ("FastICA", ica_axes(end.rows, material.seed)),
+            ("axes", pull_back_axes(end.jacobians)),
+        ):
+            matrices = (*end.matrices, end.whitening @ axes.rotation)
+            curves = (*end.curves, curves_to_normal(end.rows @ axes.rotation))
+            starts.append(Start(f"peeled {number}, {last}", matrices, curves))
+    return _fits(material, [*starts, *([_of_columns(material)] if layers == 2 else [])])
+
+
+def _readings(mixture: Peeled) -> tuple[Floats, Floats]:
+    """Axes of the outermost layer of what is left."""
+    return (
+        pull_back_axes(mixture.jacobians).rotation,
+        kink_axes(mixture.rows, mixture.jacobians).rotation,
     )
 
 
-def _fits(material: Material, starts: Mapping[str, list[Floats]]) -> tuple[GaussianizationFit, ...]:
+def _of_columns(material: Material) -> Start:
+    """Columns made normal, and FastICA of them."""
+    k = material.x.shape[1]
+    basis = material.model.preprocessor.whitening
+    columns: Floats = np.eye(k)
+    if basis.basis.shape[1] == k:
+        columns = np.sqrt(basis.variances)[:, None] * basis.basis.T
+    u = material.x @ columns
+    scores = normal_scores(u)
+    whiten = whitening(scores)
+    copula = whiten @ ica_axes(scores @ whiten, material.seed).rotation
+    return Start("columns", (columns, copula), (curves_to_normal(u), curves_to_normal(scores @ copula)))
+
+
+def _fits(material: Material, starts: list[Start]) -> tuple[GaussianizationFit, ...]:
     train = material.x[~material.validation]
     return fit_gaussianization(train, material.likelihood_rows(), starts, material.seed)
-
-
-def _whitening(values: Floats) -> Floats:
-    """The symmetric matrix that whitens columns, shape (k, k)."""
-    variances, basis = np.linalg.eigh(np.cov(values.T))
-    return np.asarray(basis / np.sqrt(variances) @ basis.T)
-
-
-def _whitened(values: Floats) -> Floats:
-    return values @ _whitening(values)
 
 
 def _diagonalised(method: str, found: JointDiagonalisation, material: Material) -> Orientation:

@@ -5,12 +5,16 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 
-from latentflow import orientation_choice
-from latentflow.flow.anchors import ICAAxes
+from datasets.mixing import Matrix
+from datasets.orientation import draw
+from latentflow import orientation_choice, orientation_ways
+from latentflow.flow import gaussianization
+from latentflow.flow.anchors import ICAAxes, ica_axes, normal_scores
 from latentflow.flow.orientation import Orientation
+from latentflow.flow.peeling import curves_to_normal
 from latentflow.orientation_choice import agreement, choose
+from latentflow.orientation_ways import Material, from_layers, layered_fits, linear_fit
 
 ROWS, LATENTS = 2000, 4
 
@@ -37,9 +41,7 @@ def chosen(monkeypatch):
         noise = stage.spread * np.random.default_rng(0).normal(size=200)
 
         def fit(level, bends=1):
-            return SimpleNamespace(
-                log_prob=np.full(200, level), flow=SimpleNamespace(bends=[None] * bends), start="a start"
-            )
+            return SimpleNamespace(log_prob=np.full(200, level), layers=bends, start="a start")
 
         def way(method, rotation=None):
             return Orientation(np.eye(stage.k) if rotation is None else rotation, method, details={"own": 1})
@@ -47,24 +49,22 @@ def chosen(monkeypatch):
         for name, value in {
             "ica_axes": lambda x, seed: ICAAxes(np.eye(stage.k), True),
             "linear_fit": lambda material, rotation: fit(stage.linear),
-            "layered_fits": lambda material, rotation: (fit(stage.layers, 3), fit(stage.layers - 1, 2)),
+            "flow_log_prob": lambda material: stage.flow + noise,
+            "layers_that_explain": lambda material, rotation, right: (
+                fit(stage.layers - 1, 2),
+                fit(stage.layers, 3),
+            ),
             "from_ica": lambda material, found: way("ica"),
             "from_layers": lambda material, layers: way("gaussianization"),
             "jacobian": lambda material: way("jacobian"),
             "metric": lambda material: way("metric", stage.metric),
         }.items():
             monkeypatch.setattr(orientation_choice, name, value)
-        flow = SimpleNamespace(log_prob=lambda rows: torch.as_tensor(stage.flow + noise))
-        model = SimpleNamespace(
-            flow=flow,
-            tensor=torch.as_tensor,
-            record={"network": {"structure": stage.structure}},
-        )
+        model = SimpleNamespace(record={"network": {"structure": stage.structure}})
         material = SimpleNamespace(
             x=np.zeros((stage.n, stage.k)),
             seed=0,
             model=model,
-            likelihood_rows=lambda: np.zeros((200, stage.k)),
         )
         found = choose(material)
         assert "\n" not in found.reason
@@ -146,3 +146,78 @@ def test_agreement_is_of_axes_whatever_their_order_and_sign():
     assert agreement(np.eye(4), turned(0.3)) == pytest.approx(np.cos(0.3))
     # one axis each: two that look alike do not share a match
     assert agreement(np.eye(2), turned(np.pi / 4)[:2, :2]) == pytest.approx(np.sqrt(0.5))
+
+
+def fits(monkeypatch, levels):
+    """Fits whose mean log p is what ``levels`` says of their number of layers, and the numbers that are asked for."""
+    asked = []
+
+    def fitted(material, rotation, layers):
+        asked.append(layers)
+        return (SimpleNamespace(log_prob=np.full(9, levels[layers]), layers=layers),)
+
+    monkeypatch.setattr(orientation_ways, "layered_fits", fitted)
+    return asked
+
+
+def test_no_more_layers_are_tried_than_explain_the_rows(monkeypatch):
+    asked = fits(monkeypatch, {2: -4.1, 3: -4.0})
+    assert [fit.layers for fit in orientation_ways.layers_that_explain(None, np.eye(2), -4.2)] == [2]
+    assert asked == [2]
+    assert [fit.layers for fit in orientation_ways.layers_that_explain(None, np.eye(2), -4.05)] == [2, 3]
+    assert [fit.layers for fit in orientation_ways.layers_that_explain(None, np.eye(2), 0.0)] == [2, 3]
+
+
+def test_enough_is_most_of_what_the_flow_has_over_linear_ica():
+    assert orientation_ways.enough(np.full(5, -4.0), np.full(5, -5.0)) == pytest.approx(-4.1)
+
+
+@dataclass
+class Bare:
+    """As much of a model as starts of layers look at."""
+
+    preprocessor: object
+
+
+def test_layers_start_where_derivatives_say_and_find_the_sources(monkeypatch):
+    """A leaky mixture with the Jacobians of its true inverse: three layers, of which two do not explain the rows."""
+    monkeypatch.setattr(gaussianization, "STAGES", ((64, 150), (2, 300)))
+    mixture = draw("lrelu3", 3000, 3, 0)
+    values, basis = np.linalg.eigh(np.cov(mixture.X.T))
+    x = (mixture.X - mixture.X.mean(0)) @ (basis / np.sqrt(values))
+    scores = normal_scores(mixture.S)
+    # ∂z/∂x: backwards through the rotations and leaky ReLUs, z being the sources' normal scores
+    slopes = curves_to_normal(mixture.S)
+    steep = np.stack(
+        [np.exp(np.interp(mixture.S[:, i], slopes.at[i], slopes.log_slope[i])) for i in range(3)], axis=1
+    )
+    jacobians, within = np.tile((basis * np.sqrt(values)), (len(x), 1, 1)), mixture.X
+    for step in reversed(mixture.mixing.maps):
+        if isinstance(step, Matrix):
+            jacobians = np.linalg.inv(step.A) @ jacobians
+        else:
+            jacobians = jacobians / np.where(within < 0, step.slope, 1.0)[:, :, None]
+        within = step.inverse(within)
+    whitening = SimpleNamespace(basis=basis, variances=values)
+    validation = np.arange(len(x)) % 10 == 0
+    material = Material(
+        Bare(SimpleNamespace(whitening=whitening)),
+        mixture.X,
+        x,
+        scores,
+        validation,
+        np.arange(len(x)),
+        None,
+        0,
+    )
+    material.__dict__["jacobians"] = x, steep[:, :, None] * jacobians  # what the property would hold
+    rotation = ica_axes(x, 0).rotation
+    linear = linear_fit(material, rotation)
+    assert linear.layers == 1
+    two, three = (layered_fits(material, rotation, layers)[0] for layers in (2, 3))
+    assert [fit.layers for fit in (two, three)] == [2, 3]
+    assert linear.log_prob.mean() + 0.1 < two.log_prob.mean() < three.log_prob.mean() - 0.1
+    found = from_layers(material, three)
+    assert agreement(found.rotation, np.eye(3)) > 0.99
+    assert agreement(from_layers(material, two).rotation, np.eye(3)) < 0.95
+    assert found.details == {"start": three.start, "layers": 3}

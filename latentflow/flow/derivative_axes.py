@@ -13,6 +13,7 @@ import math
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from latentflow.flow.joint_diagonalisation import JointDiagonalisation, joint_diagonaliser
 from latentflow.flow.probability_flow import ProbabilityFlow
@@ -24,6 +25,8 @@ NOISE_LEVELS = (0.1, 0.2, 0.4, 0.7, 1.0, 1.5, 2.0)
 #: Rows × coordinates² that are differentiated at most at a noise level, and rows.
 NUMBERS = 400_000
 ROWS = 4_000
+#: Neighbours with which a row's Jacobian is compared, and the share of all pairs that counts.
+NEIGHBOURS, LONE = 4, 0.4
 
 
 def rows_to_differentiate(k: int) -> int:
@@ -59,11 +62,11 @@ def denoiser_axes(flow: ProbabilityFlow, x: Floats, rng: np.random.Generator) ->
     return joint_diagonaliser(np.concatenate(matrices))
 
 
-def encoder_jacobians(flow: ProbabilityFlow, x: Floats, rng: np.random.Generator) -> Floats:
-    """∂z/∂x at some of the rows x, shape (m, k, k)."""
+def encoder_jacobians(flow: ProbabilityFlow, x: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """Some of the rows x, shape (m, k), and ∂z/∂x there, shape (m, k, k)."""
     m = rows_to_differentiate(x.shape[1])
     picked = x if len(x) <= m else x[rng.choice(len(x), size=m, replace=False)]
-    return np.asarray(flow.encode_with_jacobian(_like(flow, picked))[1].double().cpu().numpy())
+    return picked, np.asarray(flow.encode_with_jacobian(_like(flow, picked))[1].double().cpu().numpy())
 
 
 def metric_axes(jacobians: Floats) -> JointDiagonalisation:
@@ -79,6 +82,25 @@ def pull_back_axes(jacobians: Floats) -> JointDiagonalisation:
     V diag(·) Vᵀ: the last layer of the mixture.
     """
     return joint_diagonaliser(symmetric_log(jacobians.transpose(0, 2, 1) @ jacobians))
+
+
+def kink_axes(x: Floats, jacobians: Floats) -> JointDiagonalisation:
+    """Joint diagonaliser of the directions across which ∂z/∂x changes most, from rows (m, k) and J, shape (m, k, k).
+
+    Where a function of one coordinate vᵀx bends, J changes by a matrix of rank one whose rows are along v; so does it
+    from a row to its neighbours where one such function bends between them. Of all pairs that differ the share
+    whose change is nearest to rank one counts.
+    """
+    neighbours = cKDTree(x).query(x, NEIGHBOURS + 1)[1][:, 1:]
+    first = np.repeat(np.arange(len(x)), NEIGHBOURS)
+    size = np.linalg.norm(jacobians, axis=(1, 2))[first, None, None]
+    values, rows = np.linalg.svd((jacobians[first] - jacobians[neighbours.ravel()]) / size)[1:]
+    changes = values[:, 0] > np.finfo(float).eps  # where J is the same, no direction shows
+    if not changes.any():
+        return joint_diagonaliser(np.zeros((1, *jacobians.shape[1:])))
+    lone = values[changes, 0] ** 2 / (values[changes] ** 2).sum(1)
+    along = rows[changes, 0][lone >= np.quantile(lone, 1 - LONE)]
+    return joint_diagonaliser(along[:, :, None] * along[:, None, :])
 
 
 def symmetric_log(matrices: Floats) -> Floats:

@@ -1,10 +1,11 @@
 r"""A few layers of linear ICA: a map so simple that, where it explains the rows, its coordinates are the sources.
 
-A layer multiplies by a matrix W and then bends every coordinate by an increasing function of its own,
-t(u) = a u + Σₖ (bₖ/cₖ) tanh(cₖ(u − mₖ)) + m with a, bₖ, cₖ > 0. One layer, with likelihood log N(t(W x)) + log|det|, is
-linear ICA with free densities; L layers are the Gaussianization flow of Meng et al. (2020, arXiv 2003.01941). With so
-few parameters its likelihood on new rows says whether it is right: what a network of thousands of parameters can
-mimic for any choice of axes, this one can only where there are such layers.
+A layer multiplies by a matrix W and then bends every coordinate by an increasing function of its own
+(:mod:`latentflow.flow.bends`). One layer, with likelihood log N(t(W x)) + log|det|, is linear ICA with free densities;
+L layers are the Gaussianization flow of Meng et al. (2020, arXiv 2003.01941). With so few parameters its likelihood on
+new rows says whether it is right: what a network of thousands of parameters can mimic for any choice of axes, this one
+can only where there are such layers. It must have no more of them than needed: with one too many, wrong axes can
+explain the rows as well.
 
 Its coordinates before the last bend serve to turn the latents of the diffusion flow, by Procrustes' rotation.
 """
@@ -12,74 +13,94 @@ Its coordinates before the last bend serve to turn the latents of the diffusion 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
-from torch.nn import functional
+
+from latentflow.flow.bends import Bends, Curves
 
 Floats = NDArray[np.float64]
 
-#: Bends of each coordinate of a layer.
-UNITS = 8
 BATCH = 512
-#: Steps of the first trial of every start, of the second of the best ones, and how many these are.
-TRIAL_STEPS, STEPS, KEPT = 500, 2000, 2
-LEARNING_RATE = 0.01
+#: How many starts go into each stage of the training at the most, and its steps.
+STAGES = ((64, 300), (3, 500), (2, 500))
+LEARNING_RATE = 0.05
+#: Norm to which each start's gradient is clipped.
+CLIP = 10.0
 
 
-class Bend(nn.Module):
-    """An increasing function of each coordinate, the identity to start with."""
+@dataclass(frozen=True)
+class Start:
+    """Where layers start.
 
-    def __init__(self, dimension: int):
-        super().__init__()
-        one = math.log(math.e - 1)  # softplus of it is 1
-        self.middles = nn.Parameter(torch.linspace(-2, 2, UNITS).repeat(dimension, 1))
-        self.slope = nn.Parameter(torch.full((dimension,), one))
-        self.heights = nn.Parameter(torch.full((dimension, UNITS), -4.0))
-        self.scales = nn.Parameter(torch.full((dimension, UNITS), one))
-        self.offset = nn.Parameter(torch.zeros(dimension))
+    Attributes
+    ----------
+    name : str
+    matrices : tuple of ndarray, shape (k, k)
+        Of each layer; rows are multiplied by them from the right.
+    curves : tuple of Curves
+        What the first bends begin near; those of the layers that are left begin as the identity.
+    """
 
-    def forward(self, u: Tensor) -> tuple[Tensor, Tensor]:
-        """t(u), shape (n, d), and Σ log t′ in nats, shape (n,)."""
-        slope, heights, scales = (functional.softplus(p) for p in (self.slope, self.heights, self.scales))
-        bent = torch.tanh((u[:, :, None] - self.middles) * scales)
-        value = slope * u + (heights / scales * bent).sum(2) + self.offset
-        return value, (slope + (heights * (1 - bent * bent)).sum(2)).log().sum(1)
+    name: str
+    matrices: tuple[Floats, ...]
+    curves: tuple[Curves, ...] = ()
 
 
 class GaussianizationFlow(nn.Module):
-    """Layers of a matrix and a bend.
+    """Layers of a matrix and a bend, from several starts side by side.
 
     Parameters
     ----------
-    matrices : sequence of ndarray, shape (d, d)
-        Where the layers start: rows are multiplied by them from the right.
+    starts : sequence of Start
+        As many layers in each.
     """
 
-    def __init__(self, matrices: Sequence[Floats]):
+    def __init__(self, starts: Sequence[Start]):
         super().__init__()
+        k = len(starts[0].matrices[0])
+        layers = range(len(starts[0].matrices))
         self.matrices = nn.ParameterList(
-            [nn.Parameter(torch.as_tensor(matrix, dtype=torch.float32)) for matrix in matrices]
+            [
+                nn.Parameter(torch.as_tensor(np.stack([s.matrices[i] for s in starts]), dtype=torch.float32))
+                for i in layers
+            ]
         )
-        self.bends = nn.ModuleList([Bend(len(matrix)) for matrix in matrices])
+        self.bends = nn.ModuleList(
+            [Bends([s.curves[i] if i < len(s.curves) else None for s in starts], k) for i in layers]
+        )
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Latents (n, d), the coordinates before the last bend (n, d), and log|det| in nats (n,)."""
-        log_det, before = x.new_zeros(len(x)), x
+        """Latents and coordinates before the last bend, (starts, k, n) both, and log|det|, nats (starts, n).
+
+        Parameters
+        ----------
+        x : Tensor, shape (n, k)
+        """
+        h = before = x.T.expand(len(self.matrices[0]), -1, -1)
+        log_det = x.new_zeros(())
         for matrix, bend in zip(self.matrices, self.bends, strict=True):
-            before = x @ matrix
-            x, change = bend(before)
-            log_det = log_det + torch.linalg.slogdet(matrix)[1] + change
-        return x, before, log_det
+            before = torch.bmm(matrix.transpose(1, 2), h)
+            h, log_slopes = bend(before)
+            log_det = log_det + torch.linalg.slogdet(matrix)[1][:, None] + log_slopes.sum(1)
+        return h, before, log_det
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """log p of rows x, nats, shape (n,)."""
+        """log p of rows x, nats, shape (starts, n)."""
         z, _, log_det = self(x)
         return log_det - 0.5 * (z * z).sum(1) - 0.5 * x.shape[1] * math.log(2 * math.pi)
+
+    def keep(self, starts: list[int]) -> GaussianizationFlow:
+        """The layers of some of the starts, a copy."""
+        kept = GaussianizationFlow.__new__(GaussianizationFlow)
+        nn.Module.__init__(kept)
+        kept.matrices = nn.ParameterList([nn.Parameter(m.detach()[starts]) for m in self.matrices])
+        kept.bends = nn.ModuleList([bend.keep(starts) for bend in self.bends])  # type: ignore[operator]
+        return kept
 
 
 @dataclass(frozen=True)
@@ -89,8 +110,9 @@ class GaussianizationFit:
     Attributes
     ----------
     flow : GaussianizationFlow
+        Of one start.
     start : str
-        The name of the start that it came from.
+        The name of that start.
     log_prob : ndarray, shape (m,)
         Of the validation rows, nats.
     """
@@ -99,73 +121,78 @@ class GaussianizationFit:
     start: str
     log_prob: Floats
 
+    @property
+    def layers(self) -> int:
+        """How many there are."""
+        return len(self.flow.bends)
+
     def latents(self, x: Floats) -> Floats:
-        """Gaussianised coordinates of rows (n, d)."""
+        """Gaussianised coordinates of rows (n, k)."""
         return self._coordinates(x, 0)
 
     def components(self, x: Floats) -> Floats:
-        """Coordinates before the last bend, in which the sources keep their own distributions, of rows (n, d)."""
+        """Coordinates before the last bend, in which the sources keep their own distributions, of rows (n, k)."""
         return self._coordinates(x, 1)
 
     def _coordinates(self, x: Floats, which: int) -> Floats:
         with torch.no_grad():
             found = self.flow(torch.as_tensor(x, dtype=torch.float32))[which]
-        return np.asarray(found.double().numpy())
+        return np.asarray(found[0].T.double().numpy())
 
 
 def fit_gaussianization(
-    x: Floats, validation: Floats, starts: Mapping[str, Sequence[Floats]], seed: int
+    x: Floats, validation: Floats, starts: Sequence[Start], seed: int
 ) -> tuple[GaussianizationFit, ...]:
-    """Train from every start a little, and from the best ones on.
+    """Train from every start a little, all at once, from the best ones on, and from the best of these to the end.
 
     The likelihood has many local maxima, and a wrong one is far below the right one, so the starts matter more than
     the steps.
 
     Parameters
     ----------
-    x : ndarray, shape (n, d)
+    x : ndarray, shape (n, k)
         Whitened training rows.
-    validation : ndarray, shape (m, d)
-    starts : mapping of str to sequence of ndarray, shape (d, d)
-        The matrices of the layers to start from, by name.
+    validation : ndarray, shape (m, k)
+    starts : sequence of Start
+        As many layers in each. A single one needs no trial, so the first stage is left out.
     seed : int
 
     Returns
     -------
     tuple of GaussianizationFit
-        The two that did best after the first trial, the likelier on validation rows first.
+        Those of the last stage, the likelier on validation rows first.
     """
     rows, new = (torch.as_tensor(part, dtype=torch.float32) for part in (x, validation))
     generator = Generator().manual_seed(seed)
-    trials: list[tuple[float, str, GaussianizationFlow]] = []
-    for name, matrices in starts.items():
-        flow = GaussianizationFlow(matrices)
-        _train(flow, rows, TRIAL_STEPS, 2 * LEARNING_RATE, generator)
-        trials.append((_likelihood(flow, new).mean().item(), name, flow))
-    trials.sort(key=lambda trial: -np.nan_to_num(trial[0], nan=-np.inf))
-    fits = []
-    for _, name, flow in trials[:KEPT]:
-        _train(flow, rows, STEPS, LEARNING_RATE, generator)
-        fits.append(GaussianizationFit(flow, name, _likelihood(flow, new).double().numpy()))
-    return tuple(sorted(fits, key=lambda fit: -np.nan_to_num(fit.log_prob.mean(), nan=-np.inf)))
+    flow, names = GaussianizationFlow(starts), [start.name for start in starts]
+    order = list(range(len(starts)))
+    for most, steps in STAGES if len(starts) > 1 else STAGES[1:]:
+        flow, names = flow.keep(order[:most]), [names[i] for i in order[:most]]
+        _train(flow, rows, steps, generator)
+        log_prob = _likelihood(flow, new)
+        order = np.argsort(-np.nan_to_num(log_prob.mean(1), nan=-np.inf), kind="stable").tolist()
+    return tuple(GaussianizationFit(flow.keep([i]), names[i], log_prob[i]) for i in order)
 
 
-def _likelihood(flow: GaussianizationFlow, rows: Tensor) -> Tensor:
+def _likelihood(flow: GaussianizationFlow, rows: Tensor) -> Floats:
     with torch.no_grad():
-        return flow.log_prob(rows)
+        return np.asarray(flow.log_prob(rows).double().numpy())
 
 
-def _train(
-    flow: GaussianizationFlow, rows: Tensor, steps: int, learning_rate: float, generator: Generator
-) -> None:
-    """Maximum likelihood by Adam, warm-up and cosine decay."""
-    optimiser = torch.optim.Adam(flow.parameters(), lr=learning_rate, betas=(0.9, 0.99))
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, learning_rate, steps, pct_start=0.1)
+def _train(flow: GaussianizationFlow, rows: Tensor, steps: int, generator: Generator) -> None:
+    """Maximum likelihood by Adam, warm-up and cosine decay; every start by itself, on the same rows."""
+    parameters = list(flow.parameters())
+    optimiser = torch.optim.Adam(parameters, lr=LEARNING_RATE, betas=(0.9, 0.99), fused=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, steps, pct_start=0.1)
     for _ in range(steps):
         batch = rows[torch.randint(len(rows), (min(BATCH, len(rows)),), generator=generator)]
-        loss = -flow.log_prob(batch).mean()
+        loss = -flow.log_prob(batch).mean(1).sum()
         optimiser.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(flow.parameters(), 10.0)
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        norms = torch.stack([(g * g).flatten(1).sum(1) for g in gradients]).sum(0).sqrt()
+        shrink = (CLIP / (norms + 1e-6)).clamp(max=1.0)
+        for gradient in gradients:
+            gradient *= shrink.view(-1, *[1] * (gradient.dim() - 1))
         optimiser.step()
         schedule.step()

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import norm, ortho_group
 
 from latentflow.flow import anchors
-from latentflow.flow.anchors import ica_axes, normal_scores, procrustes
+from latentflow.flow.anchors import ica_axes, normal_scores, procrustes, saddle_turn
 from tests.flow.angles import distance, turn
 
 
@@ -60,3 +60,46 @@ def test_fastica_that_does_not_converge_is_started_again_and_says_so(monkeypatch
     assert not found.converged
     assert seeds == [5, 6, 7]
     np.testing.assert_allclose(found.rotation.T @ found.rotation, np.eye(4), atol=1e-12)
+
+
+def test_a_saddle_point_is_seen_and_left(monkeypatch):
+    """FastICA that begins at sums and differences of two sources stays there: their contrast has no slope."""
+    rng = np.random.default_rng(3)
+    sources = np.column_stack(
+        [rng.laplace(size=20_000), rng.laplace(size=20_000), rng.uniform(-1, 1, 20_000)]
+    )
+    sources = (sources - sources.mean(0)) / sources.std(0)
+    values, basis = np.linalg.eigh(np.cov(sources.T))
+    sources = sources @ (basis / np.sqrt(values) @ basis.T)
+    half = np.array([[1.0, 1.0, 0.0], [1.0, -1.0, 0.0], [0.0, 0.0, np.sqrt(2)]]) / np.sqrt(2)
+    turn_back = saddle_turn(sources @ half)
+    np.testing.assert_allclose(turn_back, half, atol=1e-12)
+    assert saddle_turn(sources) is None
+    runs, fastica = [], anchors._fastica
+
+    def begun_at_the_saddle(x, seed, start):
+        runs.append(start)
+        # rows are white, but FastICA whitens them by a rotation of its own
+        own, _ = fastica(x, seed, None)
+        saddle = half.T @ np.linalg.pinv(own.whitening_)
+        if start is None:
+            own.components_ = half.T
+            return own, True
+        assert np.linalg.norm(start - saddle) > 0.5
+        return fastica(x, seed, start)
+
+    monkeypatch.setattr(anchors, "_fastica", begun_at_the_saddle)
+    found = ica_axes(sources, 0)
+    assert len(runs) == 2
+    assert found.converged
+    assert distance(found.rotation, np.eye(3)) < 0.05
+
+
+def test_normal_components_and_many_have_no_saddle_that_is_seen(monkeypatch):
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        assert saddle_turn(rng.normal(size=(3000, 6))) is None
+    rows = np.random.default_rng(4).laplace(size=(3000, 4)) @ np.kron(np.eye(2), [[0.5, 0.5], [0.5, -0.5]])
+    assert saddle_turn(rows) is not None
+    monkeypatch.setattr(anchors, "MOST_COMPARED", 3)
+    assert saddle_turn(rows) is None

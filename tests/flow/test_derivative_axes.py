@@ -61,7 +61,7 @@ def test_the_rotation_of_a_linear_mixture_is_found_by_the_denoiser():
 
 def test_and_by_the_metric_of_the_decoder():
     flow, axes, x = linear(LAWS, seed=1)
-    found = metric_axes(encoder_jacobians(flow, x, np.random.default_rng(0)))
+    found = metric_axes(encoder_jacobians(flow, x, np.random.default_rng(0))[1])
     assert distance(found.rotation, axes) < 1e-6
     assert found.converged
     assert found.off_diagonal < 1e-12
@@ -97,7 +97,7 @@ def test_the_denoiser_is_differentiated_where_it_was_learned_and_counts_by_what_
 
 def test_a_plane_of_two_normal_sources_is_left_as_it_is_and_the_others_are_found():
     flow, axes, x = linear([*NORMAL, *LAWS[:2]], seed=2)
-    jacobians = encoder_jacobians(flow, x, np.random.default_rng(0))
+    jacobians = encoder_jacobians(flow, x, np.random.default_rng(0))[1]
     for found in (denoiser_axes(flow, x, np.random.default_rng(0)), metric_axes(jacobians)):
         assert found.converged
         cosines = np.abs(found.rotation.T @ axes)
@@ -112,7 +112,7 @@ def test_normal_rows_alone_have_no_axes():
     x = np.random.default_rng(0).normal(size=(300, 3))
     for found in (
         denoiser_axes(flow, x, np.random.default_rng(0)),
-        metric_axes(encoder_jacobians(flow, x, np.random.default_rng(0))),
+        metric_axes(encoder_jacobians(flow, x, np.random.default_rng(0))[1]),
     ):
         assert found.converged
         np.testing.assert_allclose(found.rotation.T @ found.rotation, np.eye(3), atol=1e-12)
@@ -120,7 +120,7 @@ def test_normal_rows_alone_have_no_axes():
 
 def test_encoder_jacobians_are_those_of_finite_differences():
     flow, _, x = linear(LAWS)
-    jacobians, step = encoder_jacobians(flow, x[:5], np.random.default_rng(0)), 1e-5
+    jacobians, step = encoder_jacobians(flow, x[:5], np.random.default_rng(0))[1], 1e-5
     assert jacobians.shape == (5, 3, 3)
     for j in range(3):
         moved = torch.zeros(3, dtype=torch.float64)
@@ -135,9 +135,12 @@ def test_no_more_rows_are_differentiated_than_it_is_worth(monkeypatch):
     assert rows_to_differentiate(1000) == 200
     monkeypatch.setattr(derivative_axes, "ROWS", 200)
     flow, _, x = linear(LAWS[:2], rows=500)
-    jacobians = encoder_jacobians(flow, x, np.random.default_rng(0))
+    picked, jacobians = encoder_jacobians(flow, x, np.random.default_rng(0))
     assert jacobians.shape == (200, 2, 2)
     assert len(np.unique(jacobians[:, 0, 0])) == 200
+    # each with its row
+    own = encoder_jacobians(flow, picked[:7], np.random.default_rng(0))[1]
+    np.testing.assert_allclose(own, jacobians[:7], atol=1e-10)
 
 
 def between(rng, rows=60, d=4):
