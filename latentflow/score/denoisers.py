@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import jvp, vmap
 
+from latentflow.score.frozen import FieldAt, PlainField
 from latentflow.score.layers import VelocityNetwork
 
 
@@ -68,6 +69,19 @@ class Denoiser(nn.Module):
         values, derivatives = vmap(along)(directions)
         return values[0], derivatives
 
+    def at(self, sigma: float, dtype: torch.dtype | None = None) -> FieldAt:
+        """The field F(·, σ) at one noise level, for the many rows that a frozen grid brings to it.
+
+        Parameters
+        ----------
+        sigma : float
+            Noise level, in whitened units.
+        dtype : torch.dtype, optional
+            Precision in which a network evaluates; by default that of its weights. What it takes and gives has the
+            precision of the state. A closed form follows the state.
+        """
+        return PlainField(self.velocity, self.push_forward, float(sigma))
+
     def score(self, x: Tensor, sigma: Tensor | float) -> Tensor:
         """Score ∇ₓ log p_σ(x) = (D(x; σ) − x)/σ², shape (n, d)."""
         return (self(x, sigma) - x) / noise_level(x, sigma) ** 2
@@ -93,3 +107,9 @@ class NetworkDenoiser(Denoiser):
     def push_forward(self, y: Tensor, sigma: Tensor | float, directions: Tensor) -> tuple[Tensor, Tensor]:
         """F(y, σ) and its derivatives along directions, from the network's own tangent pass."""
         return self.network.push_forward(y, noise_level(y, sigma).log().reshape(-1), directions)
+
+    def at(self, sigma: float, dtype: torch.dtype | None = None) -> FieldAt:
+        """The field F(·, σ) with all that depends on σ alone worked out; taken again when the weights change."""
+        weight = next(self.network.parameters())
+        level = torch.as_tensor(float(sigma), dtype=weight.dtype, device=weight.device)
+        return self.network.at(level.log().reshape(1), dtype or weight.dtype)

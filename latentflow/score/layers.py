@@ -10,6 +10,8 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import skip_init
 
+from latentflow.score.frozen import FieldAt
+
 #: Size of the noise-level embedding.
 EMBEDDING = 64
 
@@ -50,6 +52,18 @@ class VelocityNetwork(nn.Module):
         value : Tensor, shape (n, d)
         derivatives : Tensor, shape (k, n, d)
             ∂F/∂y · direction.
+        """
+        raise NotImplementedError
+
+    def at(self, log_sigma: Tensor, dtype: torch.dtype) -> FieldAt:
+        """F at one noise level, what depends on σ alone worked out.
+
+        Parameters
+        ----------
+        log_sigma : Tensor, shape (1,)
+            In the network's own precision.
+        dtype : torch.dtype
+            Of the weights of the field.
         """
         raise NotImplementedError
 

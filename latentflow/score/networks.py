@@ -16,6 +16,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from latentflow.score.frozen import FieldSum
 from latentflow.score.layers import VelocityNetwork
 from latentflow.score.residual import ResidualMLP
 from latentflow.score.separable import SeparableNetwork
@@ -45,6 +46,10 @@ class NetworkSum(VelocityNetwork):
         value: Tensor = reduce(torch.add, (pair[0] for pair in pairs))
         derivatives: Tensor = reduce(torch.add, (pair[1] for pair in pairs))
         return value, derivatives
+
+    def at(self, log_sigma: Tensor, dtype: torch.dtype) -> FieldSum:
+        """F at one noise level, what depends on σ alone worked out; log σ of shape (1,)."""
+        return FieldSum([cast(VelocityNetwork, part).at(log_sigma, dtype) for part in self.parts])
 
 
 def build_network(settings: dict[str, Any]) -> VelocityNetwork:

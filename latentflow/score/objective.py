@@ -48,7 +48,7 @@ def denoising_errors(network: nn.Module, x0: Tensor, log_sigma: Tensor, noise: T
 def likelihood_weight(log_sigma: Tensor) -> Tensor:
     """1/(1+σ²), of the shape of log σ: what an error of F at one noise level costs in likelihood.
 
-    With it the loss, integrated over log σ and times d/2, is the bound on −log p of Song et al. (2021, arXiv
+    With it the loss, integrated over log σ and times d, is the bound on −log p of Song et al. (2021, arXiv
     2101.09258, theorem 1), up to a constant.
     """
     return 1 / (1 + (2 * log_sigma).exp())

@@ -9,6 +9,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
+from latentflow.score.frozen_residual import ResidualField
 from latentflow.score.layers import (
     EMBEDDING,
     NoiseEmbedding,
@@ -104,6 +105,19 @@ class ResidualMLP(VelocityNetwork):
         for block, (scale, shift) in zip(self.blocks, self._modulations(log_sigma), strict=True):
             h, tangents = cast(ResidualBlock, block).push_forward(h, tangents, scale, shift)
         return self.outlet(h), tangents @ self.outlet.weight.T
+
+    @torch.no_grad()
+    def at(self, log_sigma: Tensor, dtype: torch.dtype) -> ResidualField:
+        """F at one noise level, what depends on σ alone worked out; log σ of shape (1,)."""
+        blocks = [cast(ResidualBlock, block) for block in self.blocks]
+        return ResidualField(
+            inlet=(self.inlet.weight, self.inlet.bias),
+            inner=[block.inner.weight for block in blocks],
+            outer=[block.outer.weight for block in blocks],
+            modulations=[(scale[0], shift[0]) for scale, shift in self._modulations(log_sigma)],
+            outlet=(self.outlet.weight, self.outlet.bias),
+            dtype=dtype,
+        )
 
     def _modulations(self, log_sigma: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Scale and shift of each block, shape (g, width) each, for log σ of shape (g,)."""

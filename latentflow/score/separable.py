@@ -6,6 +6,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
+from latentflow.score.frozen_separable import SeparableField
 from latentflow.score.layers import (
     EMBEDDING,
     NoiseEmbedding,
@@ -82,6 +83,22 @@ class SeparableNetwork(VelocityNetwork):
         derivative = (outer * (1 + film[2]) * slope * self.readout).sum(-1).reshape(y.shape)
         tangents = (directions @ self.axes)[:, None] * derivative
         return along.reshape(y.shape) @ self.axes.T, tangents @ self.axes.T
+
+    @torch.no_grad()
+    def at(self, log_sigma: Tensor, dtype: torch.dtype) -> SeparableField:
+        """F at one noise level, what depends on σ alone worked out; log σ of shape (1,)."""
+        film, bias = self._modulations(log_sigma)
+        first, first_shift, second, second_shift = (part[0, 0] for part in film)
+        return SeparableField(
+            axes=self.axes,
+            slopes=self.slopes * (1 + first),
+            offsets=self.offsets * (1 + first) + first_shift,
+            mixing=self.mixing * (1 + second)[:, None],
+            mixing_offsets=self.mixing_offsets * (1 + second) + second_shift,
+            readout=self.readout,
+            bias=bias[0, 0],
+            dtype=dtype,
+        )
 
     def _modulations(self, log_sigma: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
         """Scales and shifts of both layers, shape (g, 1, d, UNITS) each, and the bias, shape (g, 1, d)."""
