@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentflow.cleaning import VarianceAccount, extrapolation, latents_to_remove, without
-from latentflow.data.tables import Table, open_table
+from latentflow.data.tables import Table
 from latentflow.data.writing import TableWriter
 from latentflow.errors import DataError
 from latentflow.model import FittedFlow
 
 from . import options
-from .naming import beside, check_output, find_key, find_model
+from .naming import beside, check_output
+from .opening import open_model_and_table
 from .output import count, names, provenance, tell, warn
 from .progress import RowProgress
 from .rows import complete_rows
@@ -75,12 +76,8 @@ def command(
     """
     if (remove is None) == (keep is None):
         raise DataError("say which latents go with --remove, or which stay with --keep (one of the two)")
-    model_path = find_model(model_path, data)
-    model = FittedFlow.load(model_path, device=device)
+    model, model_path, table = open_model_and_table(data, model_path, key=key, columns=columns, device=device)
     removed = latents_to_remove(model.latent_names, remove=remove, keep=keep)
-    table = open_table(data, key=find_key(key, data, model.record), columns=columns or model.columns)
-    if len(table.columns) != len(model.columns):
-        raise DataError(f"--columns names {len(table.columns)} columns, the model has {len(model.columns)}")
     output = output or beside(data, OUTPUT_SUFFIX)
     check_output(output, data, model_path)
     main = table.key.strip("/") or KEY

@@ -8,12 +8,10 @@ from pathlib import Path
 import click
 
 from latentflow.analysis.comparison import ComparedLatent, Comparison, compare
-from latentflow.data.tables import open_table
-from latentflow.model import FittedFlow
 from latentflow.report import numbers
 
 from . import options
-from .naming import find_key, find_model
+from .opening import open_model_and_table
 from .output import count, tell
 from .progress import busy
 
@@ -74,9 +72,7 @@ def command(
     explains, how much the other latents tell of it and the other components of its component (lower bounds, in nats),
     and the difference: the dependence that the component is left with and the latent is not.
     """
-    model_path = find_model(model_path, data)
-    model = FittedFlow.load(model_path, device=device)
-    table = open_table(data, key=find_key(key, data, model.record), columns=columns or model.columns)
+    model, model_path, table = open_model_and_table(data, model_path, key=key, columns=columns, device=device)
     with busy("comparing", quiet=quiet or as_json):
         result = compare(
             model,

@@ -10,13 +10,14 @@ from typing import Any
 import click
 import numpy as np
 
-from latentflow.data.tables import Table, open_table
+from latentflow.data.tables import Table
 from latentflow.data.writing import TableWriter
 from latentflow.errors import DataError
 from latentflow.model import SCALES, FittedFlow
 
 from . import options
-from .naming import beside, check_output, find_key, find_model
+from .naming import beside, check_output
+from .opening import open_model_and_table
 from .output import count, provenance, tell
 from .progress import RowProgress
 from .rows import complete_rows
@@ -75,11 +76,7 @@ def command(
     of the source behind it instead of a normal one, with mean 0 and, where the mixture is linear, variance 1.
     """
     scale = scale or SCALES[0]
-    model_path = find_model(model_path, data)
-    model = FittedFlow.load(model_path, device=device)
-    table = open_table(data, key=find_key(key, data, model.record), columns=columns or model.columns)
-    if len(table.columns) != len(model.columns):
-        raise DataError(f"--columns names {len(table.columns)} columns, the model has {len(model.columns)}")
+    model, model_path, table = open_model_and_table(data, model_path, key=key, columns=columns, device=device)
     output = output or beside(data, OUTPUT_SUFFIX)
     check_output(output, data, model_path)
     taken = sorted(set(carry or ()) & {*OURS, *model.latent_names})

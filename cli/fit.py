@@ -72,6 +72,13 @@ from .progress import FitProgress
     metavar="SECONDS",
     help="Train no longer than this.  [default: no limit]",
 )
+@click.option(
+    "--accuracy",
+    type=click.Choice(["1e-2", "1e-3", "1e-4", "1e-6"]),
+    default="1e-4",
+    show_default=True,
+    help="Mean error of the latents; finer takes more evaluations. Decoding is exact whatever it is.",
+)
 @options.orientation
 @options.groups
 @options.time
@@ -97,6 +104,7 @@ def command(
     steps: int | None,
     batch_size: int | None,
     time_budget: float | None,
+    accuracy: str,
     orientation: str,
     groups: str | None,
     time: str | None,
@@ -128,6 +136,7 @@ def command(
             steps=steps,
             batch_size=batch_size,
             time_budget=time_budget,
+            accuracy=float(accuracy),
             orientation=orientation,
             groups=groups,
             time=time,

@@ -7,14 +7,13 @@ from pathlib import Path
 import click
 
 from latentflow.analysis.independence import independence_report
-from latentflow.data.tables import open_table
 from latentflow.errors import DataError
-from latentflow.model import FittedFlow
 from latentflow.report.page import write_report
 from latentflow.report.summary import summary_lines
 
 from . import options
-from .naming import beside, check_output, find_key, find_model
+from .naming import beside, check_output
+from .opening import open_model_and_table
 from .output import tell
 from .progress import busy
 
@@ -74,9 +73,7 @@ def command(
     On the file that the model was fitted on, exactly the rows that the fit held out are judged, on another
     one all rows. One self-contained HTML page is written, and the same figures as JSON.
     """
-    model_path = find_model(model_path, data)
-    model = FittedFlow.load(model_path, device=device)
-    table = open_table(data, key=find_key(key, data, model.record), columns=columns or model.columns)
+    model, model_path, table = open_model_and_table(data, model_path, key=key, columns=columns, device=device)
     output = output or beside(data, PAGE_SUFFIX)
     json_output = json_output or output.with_suffix(".json")
     if json_output == output:

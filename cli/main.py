@@ -30,6 +30,11 @@ COMMANDS = {
     "independence-report": ("independence_report", "Measure how independent the latents are."),
     "compare": ("compare", "Hold latents against FastICA's components, one by one."),
     "stability": ("stability", "Fit again with other seeds and sizes, and say how far the latents agree."),
+    "verify": ("verify", "Send every row to its latents and back, and say how exactly they return."),
+    "trajectory-report": (
+        "trajectory_report",
+        "Show the paths between rows and latents, and what the score knows.",
+    ),
     "info": ("info", "Say what a model or a data file holds."),
 }
 
@@ -142,7 +147,7 @@ def latentflow() -> None:
 
 
 def main() -> NoReturn:
-    """Run the command line and exit: 0 done, 2 a failure named in one line, 130 interrupted."""
+    """Run the command line and exit: 0 done, 1 `verify` met a row that fails, 2 failed in one line, 130 stopped."""
     latentflow(prog_name="latentflow")
     sys.exit(0)
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
 
-from latentflow.data.tables import open_table
+from latentflow.data.tables import Table
 from latentflow.errors import DataError
 from latentflow.fitting import beside_rows
-from latentflow.model import FittedFlow
 from latentflow.orienting import orient
 
 from . import options
 from .description import axis_lines, orientation_lines
-from .naming import check_output, find_key, find_model
-from .output import tell
+from .naming import check_output
+from .opening import open_model_and_table
+from .output import tell, warn
 from .progress import busy
 
 
@@ -50,12 +52,11 @@ def command(
     """Turn the latents of the model of DATA by another rule, without training.
 
     DATA is the table of the fit, or another one of the same columns. The density stays as it is; latents that were
-    encoded before belong to the old axes, and are to be encoded again. Groups and times that the fit was given must be
-    given again. The model file is replaced, or a new one written with --output.
+    encoded before belong to the old axes, and are to be encoded again. The columns of groups and times that the model
+    was told of before are read again where none are named, but not --time-order. The model file is replaced, or a new
+    one written with --output.
     """
-    model_path = find_model(model_path, data)
-    model = FittedFlow.load(model_path, device=device)
-    table = open_table(data, key=find_key(key, data, model.record), columns=columns or model.columns)
+    model, model_path, table = open_model_and_table(data, model_path, key=key, columns=columns, device=device)
     if output is not None:
         check_output(output, data, model_path)
     values = table.read()
@@ -65,6 +66,7 @@ def command(
     if not complete.any():
         raise DataError(f"{data} has no row without missing values")
     same = len(model.roles) == len(values) and model.record.get("fingerprint") == table.fingerprint()
+    groups, time = _told_before(model.record, table, orientation, groups, time, time_order)
     labels, when = beside_rows(table, groups), beside_rows(table, time)
     if when is None and time_order and not complete.all():
         when = np.arange(len(values))  # rows left out leave gaps
@@ -100,3 +102,43 @@ def command(
     }
     lines = [str(output), *orientation_lines(turned), *axis_lines(turned)]
     tell(lines, result, as_json=as_json, quiet=quiet)
+
+
+def _told_before(
+    record: Mapping[str, Any],
+    table: Table,
+    orientation: str,
+    groups: str | None,
+    time: str | None,
+    time_order: bool,
+) -> tuple[str | None, str | None]:
+    """The columns of groups and times: those named now, else those that the model was told of before.
+
+    With auto, whatever is named now stands alone: a time remembered would outvote groups that were just given.
+    """
+    if orientation == "auto" and (groups or time or time_order):
+        return groups, time
+    groups = groups or _still_there(table, record.get("groups"), orientation)
+    if not time_order:  # equal steps, as just said
+        time = time or _still_there(table, record.get("time"), orientation)
+    return groups, time
+
+
+def _still_there(table: Table, column: str | None, orientation: str) -> str | None:
+    """A column that was read before, or None with a warning where this table has none of that name.
+
+    Raises
+    ------
+    DataError
+        If it is not there, and is what the orientation goes by.
+    """
+    if column is None:
+        return None
+    try:
+        beside_rows(table, column)
+    except DataError as missing:
+        if orientation in ("groups", "temporal"):
+            raise
+        warn([f"{missing}; orienting without it"])
+        return None
+    return column

@@ -11,12 +11,11 @@ import click
 
 from latentflow.analysis.agreement import Agreement
 from latentflow.analysis.stability import Stability, expected_seconds, stability
-from latentflow.data.tables import open_table
-from latentflow.model import FittedFlow
 from latentflow.report import numbers
 
 from . import options
-from .naming import beside, check_output, find_key, find_model
+from .naming import beside, check_output
+from .opening import open_model_and_table
 from .output import count, field, names, seconds, tell
 from .progress import FitProgress
 
@@ -69,9 +68,7 @@ def command(
     after the best rotation. Only the distance before is large where fits agree on the map but not on its axes. FastICA
     is run as often beside it. The figures are written as JSON.
     """
-    model_path = find_model(model_path, data)
-    model = FittedFlow.load(model_path, device=device)
-    table = open_table(data, key=find_key(key, data, model.record), columns=columns or model.columns)
+    model, model_path, table = open_model_and_table(data, model_path, key=key, columns=columns, device=device)
     output = output or beside(data, OUTPUT_SUFFIX)
     check_output(output, data, model_path)
     if not (quiet or as_json):

@@ -9,11 +9,11 @@ import numpy as np
 
 from latentflow.analysis.traverse import EXTENT, STEPS, traverse
 from latentflow.errors import DataError
-from latentflow.model import FittedFlow
 from latentflow.report.traverse_page import write_traverse
 
 from . import options
-from .naming import beside, check_output, find_model
+from .naming import beside, check_output
+from .opening import open_model
 from .output import count, field, names, tell
 from .progress import busy
 
@@ -64,8 +64,7 @@ def command(
     column in the units of DATA. DATA only says where the model is; it is not read. The summary names the columns that
     each latent moves most, and how far, in their standard deviations.
     """
-    model_path = find_model(model_path, data)
-    model = FittedFlow.load(model_path, device=device)
+    model, model_path = open_model(data, model_path, device=device)
     output = output or beside(data, PAGE_SUFFIX)
     table_output = table_output or output.with_suffix(".csv")
     if table_output == output:

@@ -47,6 +47,8 @@ class LatentFlow(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         Sizes, instead of those of the preset.
     time_budget : float, optional
         Most seconds of training.
+    accuracy : float
+        Mean error of a latent against the converged flow, for which the grid of the encoder is found and frozen.
     orientation : {"auto", "jacobian", "metric", "ica", "gaussianization", "temporal", "groups", "none"}
         How the latents are turned; auto takes what the rows speak for, see :func:`latentflow.orienting.orient`.
     time_order : bool
@@ -105,6 +107,7 @@ class LatentFlow(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         steps: int | None = None,
         batch_size: int | None = None,
         time_budget: float | None = None,
+        accuracy: float = 1e-4,
         orientation: str = "auto",
         time_order: bool = False,
         device: str = "auto",
@@ -122,6 +125,7 @@ class LatentFlow(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         self.steps = steps
         self.batch_size = batch_size
         self.time_budget = time_budget
+        self.accuracy = accuracy
         self.orientation = orientation
         self.time_order = time_order
         self.device = device
@@ -180,6 +184,7 @@ class LatentFlow(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
             steps=self.steps,
             batch_size=self.batch_size,
             time_budget=self.time_budget,
+            accuracy=self.accuracy,
             orientation=self.orientation,
             groups=groups,
             time=time,

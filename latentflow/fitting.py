@@ -16,23 +16,15 @@ from latentflow import __version__
 from latentflow.data.preprocess import Preprocessor
 from latentflow.data.splits import GAP, HELD_OUT, TRAIN, VALIDATION, Split, make_split
 from latentflow.data.tables import Table
-from latentflow.errors import DataError
+from latentflow.errors import DataError, LatentFlowError
 from latentflow.flow.anchors import ica_axes
-from latentflow.flow.grids import log_uniform_grid
-from latentflow.flow.probability_flow import ProbabilityFlow
+from latentflow.flow.calibration import calibrate
+from latentflow.flow.starting import choose_start
 from latentflow.model import FittedFlow, choose_device
 from latentflow.orienting import check_orientation, orient
-from latentflow.score.denoisers import Denoiser
-from latentflow.score.sizing import TrainingPlan, plan_training
+from latentflow.score.sizing import plan_training
 from latentflow.score.training import Progress, TrainingRecord, train_denoiser
 
-#: Steps of the frozen encoding grid.
-GRID_STEPS = 64
-#: Noise levels at which the flow may start; rows, numbers (rows × columns) and grid steps that choose among them.
-STARTS = (0.002, 0.005, 0.01, 0.03, 0.1, 0.2)
-START_ROWS = 400
-START_NUMBERS = 4_000
-START_STEPS = 24
 #: Beyond as many coordinates the separable network is not tried.
 AXES_DIMENSION = 64
 #: Training rows per whitened column below which the fit warns.
@@ -140,6 +132,7 @@ def fit_flow(
     steps: int | None = None,
     batch_size: int | None = None,
     time_budget: float | None = None,
+    accuracy: float = 1e-4,
     orientation: str = "auto",
     groups: ArrayLike | None = None,
     time: ArrayLike | None = None,
@@ -167,6 +160,9 @@ def fit_flow(
         See :func:`latentflow.data.splits.make_split`; or the roles themselves, for a benchmark with a split of its own.
     held_out : float
         Share of the rows that the fit never sees.
+    accuracy : float
+        Mean error of a latent, ‖z − z*‖ against the converged flow, for which the grid is found and frozen (see
+        :func:`latentflow.flow.calibration.calibrate`). The map of any grid is a bijection of its own.
     orientation, groups, time, time_order
         See :func:`latentflow.orienting.orient`.
     device : str
@@ -194,9 +190,12 @@ def fit_flow(
         "steps": steps,
         "batch_size": batch_size,
         "time_budget": time_budget,
+        "accuracy": accuracy,
         "orientation": orientation,
         "time_order": time_order,
     }
+    if not 0 < accuracy < 1:
+        raise LatentFlowError(f"accuracy must be between 0 and 1, not {accuracy:g}")
     check_orientation(orientation, groups=groups, time=time, time_order=time_order, n=len(X))
     started = clock.monotonic()
     target = choose_device(device)
@@ -234,7 +233,9 @@ def fit_flow(
             redraw=dequantised,
             progress=progress,
         )
-    sigma_min = choose_start(denoiser, validation, plan)
+    with one_thread():
+        sigma_min = choose_start(denoiser, validation, (plan.sigma_min, plan.sigma_max))
+        grid = calibrate(denoiser, fixed, (sigma_min, plan.sigma_max), accuracy)
     record = {
         "version": __version__,
         "seed": seed,
@@ -250,12 +251,14 @@ def fit_flow(
         "device": str(target),
         "sigma_min": sigma_min,
         "sigma_max": plan.sigma_max,
-        "warnings": [*preprocessor.warnings, *_few_rows(len(train), k)],
+        "grid": grid.to_dict(),
+        "warnings": [*preprocessor.warnings, *_few_rows(len(train), k), *grid.warnings()],
     }
     model = FittedFlow(
         preprocessor=preprocessor,
         denoiser=denoiser,
-        sigmas=log_uniform_grid(sigma_min, plan.sigma_max, GRID_STEPS),
+        sigmas=grid.sigmas,
+        solver=grid.solver,
         record=record,
         roles=split.role,
         reach=float(fixed.norm(dim=1).max()),
@@ -321,50 +324,6 @@ def independent_axes(rows: Tensor, seed: int) -> Tensor | None:
     if not 2 <= values.shape[1] <= AXES_DIMENSION or len(values) <= values.shape[1]:
         return None
     return torch.as_tensor(ica_axes(values, seed).rotation, dtype=rows.dtype, device=rows.device)
-
-
-def choose_start(denoiser: Denoiser, validation: Tensor, plan: TrainingPlan) -> float:
-    """The noise level σ_min at which the flow starts, by the likelihood of validation rows.
-
-    A row enters the flow as if it carried noise σ_min, so the density is that of the data blurred by σ_min. With
-    few rows the score at the smallest levels is over-fitted, and a larger start describes new rows better. The
-    smallest level is taken that is not clearly worse than the best: by no more than the standard error of the paired
-    difference.
-
-    Parameters
-    ----------
-    denoiser : Denoiser
-    validation : Tensor, shape (m, k)
-        Whitened rows; without any, the smallest level of the plan is taken.
-    plan : TrainingPlan
-
-    Returns
-    -------
-    float
-    """
-    # each row costs a trace of as many products as there are columns
-    most = min(START_ROWS, max(64, START_NUMBERS // validation.shape[1]))
-    # spread over all of them: where rows follow each other in time, the first few would be one moment
-    rows = validation[torch.linspace(0, len(validation) - 1, min(most, len(validation))).long()]
-    levels = [level for level in STARTS if level >= plan.sigma_min]
-    if len(rows) == 0:
-        return plan.sigma_min
-    likelihoods = np.stack(
-        [
-            ProbabilityFlow(denoiser, log_uniform_grid(level, plan.sigma_max, START_STEPS))
-            .log_prob(rows)
-            .double()
-            .cpu()
-            .numpy()
-            for level in levels
-        ]
-    )
-    means = np.nan_to_num(likelihoods.mean(1), nan=-np.inf)
-    if np.isinf(means).all():
-        return levels[-1]
-    best = likelihoods[int(means.argmax())]
-    errors = (best - likelihoods).std(1) / np.sqrt(len(rows))
-    return levels[int(np.argmax(means >= best.mean() - errors))]
 
 
 def _few_rows(n_train: int, k: int) -> list[str]:

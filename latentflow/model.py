@@ -7,6 +7,7 @@ import math
 import os
 import warnings
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from latentflow.cleaning import Latents, extrapolation, latents_to_remove, without
 from latentflow.data.preprocess import Preprocessor
+from latentflow.encoding import Encoding
 from latentflow.errors import DataError, LatentFlowError, LatentFlowWarning
 from latentflow.flow.linear_picture import LinearPicture, linear_picture
 from latentflow.flow.orientation import Orientation
@@ -37,31 +39,6 @@ FAR_PROBABILITY = 1e-9
 SCALES = ("latent", "source")
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Encoding:
-    """Rows in the latent space.
-
-    Parameters
-    ----------
-    latents : ndarray, shape (n, k)
-        Gaussian latents, or sources where these were asked for.
-    carried : ndarray, shape (n, d − k)
-        Whitened directions that the flow leaves alone; empty unless fewer components than columns were asked for.
-    far : ndarray of bool, shape (n,)
-        Rows far outside the training data.
-    log_prob : ndarray, shape (n,), or None
-        log p in nats, in the user's units (density of the dequantised kept columns).
-    log_det : ndarray, shape (n,), or None
-        log|det| of continuous rows ↦ (latents, carried), in nats.
-    """
-
-    latents: Floats
-    carried: Floats
-    far: NDArray[np.bool_]
-    log_prob: Floats | None = None
-    log_det: Floats | None = None
 
 
 @dataclass
@@ -123,7 +100,7 @@ class FittedFlow:
         """``latent00``, ``latent01``, …"""
         return tuple(f"latent{i:02d}" for i in range(self.preprocessor.n_flow))
 
-    @property
+    @cached_property
     def flow(self) -> ProbabilityFlow:
         """The probability flow on whitened tensors of this model's device and dtype, before any orientation."""
         return ProbabilityFlow(self.denoiser, self.sigmas, self.solver)
@@ -134,7 +111,13 @@ class FittedFlow:
         return hashlib.sha256(self._to_bytes()).hexdigest()
 
     def encode(
-        self, X: ArrayLike, *, log_prob: bool = False, scale: str = "latent", first_row: int = 0
+        self,
+        X: ArrayLike,
+        *,
+        log_prob: bool = False,
+        scale: str = "latent",
+        first_row: int = 0,
+        trace_seed: int | None = None,
     ) -> Encoding:
         """Gaussian latents of rows in the user's units, or the sources behind them.
 
@@ -147,6 +130,9 @@ class FittedFlow:
             What ``latents`` of the result holds; the density is that of the row in either case.
         first_row : int
             Position of X[0] in the user's table, for error messages.
+        trace_seed : int, optional
+            Estimate the log-determinant along two random directions of each row, without bias: for means over many
+            rows in many dimensions, where the exact one costs a product for each.
 
         Returns
         -------
@@ -166,14 +152,29 @@ class FittedFlow:
         if not log_prob:
             z = _array(self.flow.encode(start)) @ self.orientation.rotation
             return Encoding(sources.forward(z) if sources else z, carried, self._far(inside, z))
-        latents, flow_log_det = self.flow.encode_with_log_det(start)
-        z, total = _array(latents) @ self.orientation.rotation, log_det + _array(flow_log_det)
+        latents, flow_log_det, trace_error = self._encode_with_log_det(start, trace_seed)
+        z, total = latents @ self.orientation.rotation, log_det + flow_log_det
         both = np.concatenate([z, carried], axis=1)
         log_p = total - 0.5 * (both**2).sum(1) - 0.5 * both.shape[1] * _LOG_2PI
         if sources is None:
-            return Encoding(z, carried, self._far(inside, z), log_p, total)
+            return Encoding(z, carried, self._far(inside, z), log_p, total, trace_error)
         total = total + sources.log_det(z)
-        return Encoding(sources.forward(z), carried, self._far(inside, z), log_p, total)
+        return Encoding(sources.forward(z), carried, self._far(inside, z), log_p, total, trace_error)
+
+    def _encode_with_log_det(
+        self, start: Tensor, trace_seed: int | None
+    ) -> tuple[Floats, Floats, float | None]:
+        """Latents before any orientation, log|det| of the flow, and the standard error of its mean."""
+        if trace_seed is None:
+            z, log_det = self.flow.encode_with_log_det(start)
+            return _array(z), _array(log_det), None
+        generator = torch.Generator(self.device).manual_seed(trace_seed)
+        z, one = self.flow.encode_with_log_det(start, generator=generator)
+        _, other = self.flow.encode_with_log_det(start, generator=generator)
+        both = np.stack([_array(one), _array(other)])
+        # half the difference of two draws has the variance of their mean
+        error = float(0.5 * (both[0] - both[1]).std() / math.sqrt(len(start)))
+        return _array(z), both.mean(0), error
 
     def decode(self, Z: ArrayLike, carried: ArrayLike | None = None, *, scale: str = "latent") -> Floats:
         """Rows in the user's units whose latents are Z: the inverse of :meth:`encode`.

@@ -30,9 +30,10 @@ from latentflow.score.networks import build_network
 if TYPE_CHECKING:
     from latentflow.model import FittedFlow
 
-FORMAT = 2
-#: Formats that this version reads; in 1 the latents had no orientation, and so no source scale.
-READ = (1, 2)
+FORMAT = 3
+#: Formats that this version reads; in 1 the latents had no orientation, and so no source scale; before 3 every grid was
+#: uniform in log σ.
+READ = (1, 2, 3)
 _HEADER = "latentflow"
 
 
@@ -52,11 +53,6 @@ def model_bytes(model: FittedFlow) -> bytes:
         "format": FORMAT,
         "network": model.denoiser.network.settings,
         "preprocessor": meta,
-        "grid": {
-            "sigma_min": float(model.sigmas[0]),
-            "sigma_max": float(model.sigmas[-1]),
-            "steps": len(model.sigmas) - 1,
-        },
         "solver": model.solver,
         "record": model.record,
         "reach": model.reach,
@@ -72,6 +68,7 @@ def model_bytes(model: FittedFlow) -> bytes:
     for name, value in model.denoiser.state_dict().items():
         # weights are trained in single precision, which holds them exactly
         tensors[f"denoiser.{name}"] = value.detach().to("cpu", torch.float32).contiguous()
+    tensors["flow.sigmas"] = torch.tensor(np.asarray(model.sigmas), dtype=torch.float64)
     tensors["rows.role"] = torch.from_numpy(np.ascontiguousarray(model.roles))
     return serialise(tensors, metadata={_HEADER: json.dumps(header, ensure_ascii=False, sort_keys=True)})
 
@@ -133,7 +130,9 @@ def _fields(header: dict[str, Any], tensors: dict[str, Tensor]) -> dict[str, Any
     return {
         "preprocessor": Preprocessor.from_state(header["preprocessor"], _arrays(tensors, "preprocessor.")),
         "denoiser": denoiser,
-        "sigmas": log_uniform_grid(**header["grid"]),
+        "sigmas": tensors["flow.sigmas"].numpy()
+        if "flow.sigmas" in tensors
+        else log_uniform_grid(**header["grid"]),
         "solver": header["solver"],
         "record": header["record"],
         "roles": tensors["rows.role"].numpy(),

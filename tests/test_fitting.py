@@ -8,9 +8,9 @@ import torch
 from latentflow.data.splits import GAP, HELD_OUT, TRAIN
 from latentflow.data.tables import as_table
 from latentflow.errors import DataError, LatentFlowError
-from latentflow.fitting import choose_start, fit_flow, fit_table
+from latentflow.fitting import fit_flow, fit_table
+from latentflow.flow.starting import choose_start
 from latentflow.score.oracles import EmpiricalOracle, GaussianOracle
-from latentflow.score.sizing import plan_training
 
 QUICK = {"steps": 5, "width": 8, "depth": 1}
 
@@ -19,12 +19,12 @@ def test_an_exact_score_starts_low_and_a_memorised_one_high():
     """The start is where new rows are likeliest: low for the truth, high for rows learned by heart."""
     generator = torch.Generator().manual_seed(0)
     train, new = (torch.randn(200, 3, generator=generator, dtype=torch.float64) for _ in range(2))
-    plan = plan_training(200, 3)
+    ends = (0.002, 15.0)
     sharp = GaussianOracle(torch.zeros(3), torch.diag(torch.tensor([1.0, 1.0, 2e-4]))).double()
     thin = new * torch.tensor([1.0, 1.0, 2e-4]).double().sqrt()
-    assert choose_start(sharp, thin, plan) == plan.sigma_min
-    assert choose_start(EmpiricalOracle(train), new, plan) == 0.2
-    assert choose_start(sharp, new[:0], plan) == plan.sigma_min
+    assert choose_start(sharp, thin, ends) == ends[0]
+    assert choose_start(EmpiricalOracle(train), new, ends) == 0.2
+    assert choose_start(sharp, new[:0], ends) == ends[0]
 
 
 def test_roles_cover_the_table_with_its_gaps():

@@ -24,7 +24,7 @@ from latentflow.analysis.magnitudes import magnitudes
 from latentflow.analysis.measures import PairwiseDependence
 from latentflow.analysis.mismatch import terminal_mismatch
 from latentflow.analysis.orientation_account import OrientationAccount, orientation_account
-from latentflow.analysis.preparation import Material, fastica_summary, prepare
+from latentflow.analysis.preparation import Material, densities, fastica_summary, prepare
 from latentflow.analysis.provenance import provenance
 from latentflow.analysis.recovery import recovery
 from latentflow.analysis.resample import intervals
@@ -203,7 +203,7 @@ def training_score(model: Any, material: Material, rng: np.random.Generator, n_b
     if not material.choice.same_table:
         return None
     picked = thin(np.arange(len(material.train_values)), TRAINING_ROWS_JUDGED)
-    terms = -np.asarray(model.encode(material.train_values[picked], log_prob=True).log_prob)
+    terms = -np.asarray(densities(model, material.train_values[picked], 1).log_prob)
     block = material.block
     if block is not None:  # evenly spaced rows are farther apart than neighbours
         block = max(1, round(block * len(picked) / len(material.train_values)))

@@ -23,6 +23,9 @@ from latentflow.analysis.truth import read_sources
 from latentflow.data.tables import Table, as_table, open_table
 from latentflow.errors import DataError
 
+#: Up to so many latents the trace of the log-determinant is exact in the report.
+EXACT_TRACE_COLUMNS = 16
+
 
 @dataclass(frozen=True)
 class Material:
@@ -111,7 +114,7 @@ def prepare(
         train = model.preprocessor.continuous(train_values)
     whitening, ica = pca_whitening(train), fit_fastica(train, seed)
     fitted_peers = fit_peers(peers, train, seed)
-    encoding = model.encode(values, log_prob=True)
+    encoding = densities(model, values, seed)
     refuse_broken(encoding, tuple(model.latent_names))
     return Material(
         table=table,
@@ -129,6 +132,13 @@ def prepare(
         peers=fitted_peers,
         sources=truth,
     )
+
+
+def densities(model: Any, X: np.ndarray, seed: int) -> Any:
+    """Rows encoded with their log-densities; in many dimensions by random traces, because only means of them count."""
+    if model.preprocessor.n_flow <= EXACT_TRACE_COLUMNS:
+        return model.encode(X, log_prob=True)
+    return model.encode(X, log_prob=True, trace_seed=seed)
 
 
 def refuse_broken(encoding: Any, names: tuple[str, ...]) -> None:

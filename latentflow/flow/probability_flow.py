@@ -15,21 +15,28 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.func import jvp
 
-from latentflow.flow.solvers import SOLVERS, integrate
+from latentflow.flow.multistep import Multistep
+from latentflow.flow.preimage import Encoder, solve, swept_back
+from latentflow.flow.solvers import SOLVERS
 from latentflow.score.denoisers import Denoiser
+from latentflow.score.frozen import FieldAt
 
 #: Up to this many coordinates the trace is exact; beyond, it is Hutchinson's estimate.
 EXACT_TRACE_DIMENSION = 256
 #: Rademacher probes of Hutchinson's estimate.
 TRACE_PROBES = 32
-#: Rows integrated at once; small enough for the caches, and bounded in memory for the trace.
+#: Numbers (rows × columns) integrated at once; within an evaluation rows are taken as many as the caches hold.
 CHUNK_ELEMENTS = 1 << 16
+
+#: (u, y) ↦ F, shape (n, d), and its divergence, shape (n,).
+Trace = Callable[[float, Tensor], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,7 @@ class ProbabilityFlow:
     denoiser : Denoiser
         Trained or in closed form.
     sigmas : sequence of float
-        Increasing noise levels σ_min … σ_max, uniform in log σ for a multistep solver.
+        Increasing noise levels σ_min … σ_max.
     solver : str
         A name in :data:`latentflow.flow.solvers.SOLVERS`.
 
@@ -65,14 +72,31 @@ class ProbabilityFlow:
         with torch.no_grad():
             return torch.cat([self._forward(part) for part in _chunks(x, x.shape[1])])
 
-    def encode_with_log_det(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Latents, shape (n, d), and log|det ∂z/∂x| in nats, shape (n,)."""
+    def encode_with_log_det(
+        self, x: Tensor, *, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Latents, shape (n, d), and log|det ∂z/∂x| in nats, shape (n,).
+
+        Parameters
+        ----------
+        x : Tensor, shape (n, d)
+        generator : torch.Generator, optional
+            Takes the trace along one random direction of each row instead (Hutchinson 1990; Grathwohl et al. 2019,
+            arXiv 1810.01367): unbiased, with errors that are independent from row to row, at the cost of two
+            evaluations for one instead of d + 1. For means over many rows, whose standard error then holds it too.
+        """
         d = x.shape[1]
-        tangents = min(d, TRACE_PROBES) if d > EXACT_TRACE_DIMENSION else d
-        probes = _trace_probes(d, x)
         matching = -0.5 * d * math.log1p(float(self.sigmas[0]) ** 2)
         with torch.no_grad():
-            parts = [self._integrate_augmented(part, probes) for part in _chunks(x, x.shape[1] * tangents)]
+            if generator is None:
+                probes = _trace_probes(d, x)
+                rows = self._rows_of_tangents(len(probes))
+                parts = [self._integrate_augmented(part, self._exact_trace(probes)) for part in x.split(rows)]
+            else:
+                signs = torch.randint(0, 2, x.shape, generator=generator, device=generator.device)
+                signs = (2 * signs - 1).to(x)
+                drawn = zip(_chunks(x, d), _chunks(signs, d), strict=True)
+                parts = [self._integrate_augmented(part, self._random_trace(along)) for part, along in drawn]
         state = torch.cat(parts)
         return state[:, :d], state[:, d] + matching
 
@@ -84,7 +108,7 @@ class ProbabilityFlow:
         """
         d = x.shape[1]
         with torch.no_grad():
-            parts = [self._integrate_tangents(part) for part in _chunks(x, d * (d + 1))]
+            parts = [self._integrate_tangents(part) for part in x.split(self._rows_of_tangents(d))]
         state = torch.cat(parts)
         return state[:, :, 0], state[:, :, 1:]
 
@@ -101,18 +125,24 @@ class ProbabilityFlow:
         z, log_det = self.encode_with_log_det(x)
         return log_det - 0.5 * (z * z).sum(1) - 0.5 * x.shape[1] * math.log(2 * math.pi)
 
-    def decode(self, z: Tensor, *, tolerance: float | None = None, rounds: int = 30) -> tuple[Tensor, Tensor]:
-        """Rows whose encoding is z: the pre-image of the encoder map on its own grid.
+    def encode_with_discrete_log_det(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Latents (n, d), and sign and log|det| in nats of the Jacobian of the discrete encoder, (n,) each.
 
-        The flow is integrated backwards, G, and the result corrected by its own defect until the encoder E
-        agrees, x ← x + G(z) − G(E(x)) (defect correction: Stetter 1978), each row until it has converged. Rows on
-        which that stalls, where the map is steep, are finished by damped Newton steps on E(x) = z.
+        What the encoder on its grid does to volumes, to rounding, where :meth:`encode_with_log_det` integrates the
+        trace; they agree to the accuracy of the grid. A sign below zero would tell that the discrete map folds.
+        """
+        z, jacobian = self.encode_with_jacobian(x)
+        sign, log_det = torch.linalg.slogdet(jacobian)
+        return z, sign, log_det
+
+    def decode(self, z: Tensor, *, tolerance: float | None = None, rounds: int = 30) -> tuple[Tensor, Tensor]:
+        """Rows whose encoding is z: the pre-image of the encoder map on its own grid (:mod:`latentflow.flow.preimage`).
 
         Parameters
         ----------
         z : Tensor, shape (n, d)
         tolerance : float, optional
-            Largest |E(x) − z| to stop at; by default 1e-10 in double and 2e-6 in single precision.
+            Largest |E(x) − z| to stop at; by default 1e-11 in double and 2e-6 in single precision.
         rounds : int
             Most corrections, and most Newton steps; 0 gives the plain backward integration.
 
@@ -123,64 +153,21 @@ class ProbabilityFlow:
             max |E(x) − z| of each row that is left, in units of the latents.
         """
         if tolerance is None:
-            tolerance = 1e-10 if z.dtype == torch.float64 else 2e-6
+            tolerance = 1e-11 if z.dtype == torch.float64 else 2e-6
+        solver = SOLVERS[self.solver]
+        refined = None
+        if isinstance(solver, Multistep) and solver.carries_log_det and not solver.started:
+            scale = math.sqrt(1 + float(self.sigmas[0]) ** 2)
+
+            def refined(rows: Tensor) -> tuple[Tensor, Tensor]:
+                plain, start = swept_back(solver, self._velocity, rows, self._nodes, 0.3 * tolerance)
+                return scale * plain, scale * start
+
+        jacobian = lambda rows: self.encode_with_jacobian(rows)[1]  # noqa: E731
+        encoder = Encoder(self._forward, self._backward, jacobian, refined)
         with torch.no_grad():
-            pairs = [self._decode_chunk(part, tolerance, rounds) for part in _chunks(z, z.shape[1])]
+            pairs = [solve(encoder, part, tolerance, rounds) for part in _chunks(z, z.shape[1])]
         return torch.cat([p[0] for p in pairs]), torch.cat([p[1] for p in pairs])
-
-    def _decode_chunk(self, z: Tensor, tolerance: float, rounds: int) -> tuple[Tensor, Tensor]:
-        plain = self._backward(z)
-        x, encoded = plain.clone(), self._forward(plain)
-        residual = (encoded - z).abs().amax(1)
-        rows = torch.nonzero(residual > tolerance)[:, 0]
-        for _ in range(rounds):
-            if len(rows) == 0:
-                break
-            candidate = x[rows] + plain[rows] - self._backward(encoded[rows])
-            rows = self._improve(z, x, encoded, residual, rows, candidate)
-            rows = rows[residual[rows] > tolerance]
-        stalled = torch.nonzero(~(residual <= tolerance))[:, 0] if rounds else rows[:0]
-        for part in stalled.split(max(1, CHUNK_ELEMENTS // (8 * z.shape[1] ** 2))):
-            self._newton(z, x, encoded, residual, part, tolerance, rounds)
-        return x, residual
-
-    def _improve(
-        self, z: Tensor, x: Tensor, encoded: Tensor, residual: Tensor, rows: Tensor, candidate: Tensor
-    ) -> Tensor:
-        """Take the candidates that come nearer to z, in place; returns the rows that did."""
-        image = self._forward(candidate)
-        error = (image - z[rows]).abs().amax(1)
-        better = error < residual[rows]
-        taken = rows[better]
-        x[taken], encoded[taken], residual[taken] = candidate[better], image[better], error[better]
-        return taken
-
-    def _newton(
-        self,
-        z: Tensor,
-        x: Tensor,
-        encoded: Tensor,
-        residual: Tensor,
-        rows: Tensor,
-        tolerance: float,
-        steps: int,
-    ) -> None:
-        """Damped Newton on E(x) = z for a few rows, in place; each step is halved until it helps."""
-        for _ in range(steps):
-            rows = rows[~(residual[rows] <= tolerance)]
-            if len(rows) == 0:
-                return
-            jacobian = self.encode_with_jacobian(x[rows])[1]
-            direction = torch.linalg.lstsq(jacobian, (z[rows] - encoded[rows])[:, :, None]).solution
-            left, step, moved = torch.arange(len(rows), device=z.device), direction[:, :, 0], []
-            for halving in range(8):
-                candidate = x[rows[left]] + step[left] * 0.5**halving
-                taken = self._improve(z, x, encoded, residual, rows[left], candidate)
-                moved.append(taken)
-                left = left[~torch.isin(rows[left], taken)]
-                if len(left) == 0:
-                    break
-            rows = torch.cat(moved)
 
     @staticmethod
     def _along(integration: Callable[[Tensor], Tensor], rows: Tensor, directions: Tensor) -> Tensor:
@@ -188,47 +175,86 @@ class ProbabilityFlow:
             pairs = zip(_chunks(rows, rows.shape[1]), _chunks(directions, rows.shape[1]), strict=True)
             return torch.cat([jvp(integration, (part,), (along,))[1] for part, along in pairs])
 
-    def _drift(self, u: float, y: Tensor) -> Tensor:
-        sigma = math.exp(u)
-        return self.denoiser.velocity(y, sigma) * (-sigma / (1 + sigma * sigma))
+    @cached_property
+    def _nodes(self) -> list[float]:
+        nodes: list[float] = np.log(self.sigmas).tolist()
+        return nodes
+
+    @cached_property
+    def _fields(self) -> dict[float, FieldAt]:
+        return {}
+
+    def _rows_of_tangents(self, directions: int) -> int:
+        """Rows that are fastest at once where each brings tangents."""
+        return max(16, self._field(self._nodes[0]).rows_at_once // directions)
+
+    def _field(self, u: float) -> FieldAt:
+        """The field at u = log σ, made once: the nodes are the same for all rows."""
+        if u not in self._fields:
+            self._fields[u] = self.denoiser.at(math.exp(u))
+        return self._fields[u]
+
+    def _velocity(self, u: float, y: Tensor) -> Tensor:
+        field = self._field(u)
+        if len(y) <= field.rows_at_once:
+            return field.velocity(y)
+        return torch.cat([field.velocity(part) for part in y.split(field.rows_at_once)])
 
     def _forward(self, x: Tensor) -> Tensor:
         y = x / math.sqrt(1 + float(self.sigmas[0]) ** 2)
-        return integrate(SOLVERS[self.solver], self._drift, y, np.log(self.sigmas).tolist())
+        return SOLVERS[self.solver].integrate(self._velocity, y, self._nodes)
 
     def _backward(self, z: Tensor) -> Tensor:
-        grid = np.log(self.sigmas)[::-1].tolist()
-        y = integrate(SOLVERS[self.solver], self._drift, z, grid)
+        y = SOLVERS[self.solver].integrate(self._velocity, z, self._nodes[::-1])
         return y * math.sqrt(1 + float(self.sigmas[0]) ** 2)
 
-    def _integrate_augmented(self, x: Tensor, probes: Tensor) -> Tensor:
+    def _integrate_augmented(self, x: Tensor, trace: Trace) -> Tensor:
         """The state with its log-determinant as last column, shape (n, d + 1)."""
         d = x.shape[1]
 
-        def drift(u: float, state: Tensor) -> Tensor:
-            sigma = math.exp(u)
-            velocity, derivatives = self.denoiser.push_forward(state[:, :d], sigma, probes)
-            trace = torch.einsum("knd,kd->n", derivatives, probes)
-            return torch.cat([velocity, trace[:, None]], dim=1) * (-sigma / (1 + sigma * sigma))
+        def velocity(u: float, state: Tensor) -> Tensor:
+            found, divergence = trace(u, state[:, :d])
+            return torch.cat([found, divergence[:, None]], dim=1)
 
+        solver = SOLVERS[self.solver]
+        if isinstance(solver, Multistep) and not solver.carries_log_det:
+            raise ValueError(
+                f"solver {self.solver!r} scales its state: no log-determinant can ride along, take pec4"
+            )
         y = x / math.sqrt(1 + float(self.sigmas[0]) ** 2)
         start = torch.cat([y, y.new_zeros(len(y), 1)], dim=1)
-        return integrate(SOLVERS[self.solver], drift, start, np.log(self.sigmas).tolist())
+        return solver.integrate(velocity, start, self._nodes)
+
+    def _exact_trace(self, probes: Tensor) -> Trace:
+        """F and Σ vₖᵀ (∂F/∂y) vₖ for the same directions at every row."""
+
+        def trace(u: float, y: Tensor) -> tuple[Tensor, Tensor]:
+            found, derivatives = self._field(u).push_forward(y, probes)
+            return found, torch.einsum("knd,kd->n", derivatives, probes)
+
+        return trace
+
+    def _random_trace(self, directions: Tensor) -> Trace:
+        """F and vᵀ (∂F/∂y) v for a direction of each row's own."""
+
+        def trace(u: float, y: Tensor) -> tuple[Tensor, Tensor]:
+            pushed = jvp(self._field(u).velocity, (y,), (directions,))
+            return pushed[0], (pushed[1] * directions).sum(1)
+
+        return trace
 
     def _integrate_tangents(self, x: Tensor) -> Tensor:
         """The state as first column and its Jacobian as the others, shape (n, d, 1 + d)."""
         d = x.shape[1]
         basis = torch.eye(d, dtype=x.dtype, device=x.device)
 
-        def drift(u: float, state: Tensor) -> Tensor:
-            sigma = math.exp(u)
-            velocity, derivatives = self.denoiser.push_forward(state[:, :, 0], sigma, basis)
-            tangents = derivatives.permute(1, 2, 0) @ state[:, :, 1:]
-            return torch.cat([velocity[:, :, None], tangents], dim=2) * (-sigma / (1 + sigma * sigma))
+        def velocity(u: float, state: Tensor) -> Tensor:
+            found, derivatives = self._field(u).push_forward(state[:, :, 0], basis)
+            return torch.cat([found[:, :, None], derivatives.permute(1, 2, 0) @ state[:, :, 1:]], dim=2)
 
         start = torch.cat([x[:, :, None], basis.expand(len(x), d, d)], dim=2)
         start = start / math.sqrt(1 + float(self.sigmas[0]) ** 2)
-        return integrate(SOLVERS[self.solver], drift, start, np.log(self.sigmas).tolist())
+        return SOLVERS[self.solver].integrate(velocity, start, self._nodes)
 
 
 def _trace_probes(d: int, like: Tensor) -> Tensor:

@@ -21,6 +21,8 @@ COMMANDS = (
     "independence-report",
     "compare",
     "stability",
+    "trajectory-report",
+    "verify",
     "info",
 )
 

@@ -86,3 +86,49 @@ def test_what_is_missing_is_told_with_the_way_out(run, folder, words, told):
 
 def test_the_table_is_not_overwritten(run, folder):
     assert "name another file" in run("orient", folder / "data.h5", "-o", folder / "data.h5", code=2).stderr
+
+
+@pytest.fixture
+def told_folder(timed_folder):
+    """The same, with a model that was told of the labels and the times of that table."""
+    model = FittedFlow.load(timed_folder / MODEL, device="cpu")
+    model.record |= {"groups": "label", "time": "t"}
+    model.save(timed_folder / MODEL)
+    return timed_folder
+
+
+@pytest.mark.parametrize(
+    ("words", "method", "told"),
+    [
+        ([], "temporal", ("label", "t")),
+        (["--orientation", "groups"], "groups", ("label", "t")),
+        (["--orientation", "temporal", "--time-order"], "temporal", ("label", None)),
+        (["--orientation", "jacobian"], "jacobian", ("label", "t")),
+        (["--groups", "label"], "groups", ("label", None)),
+    ],
+)
+def test_columns_told_before_are_read_again(run, told_folder, words, method, told):
+    model = ["--key", "X", "--model", told_folder / MODEL]
+    result = json.loads(run("orient", told_folder / "timed.h5", *model, *words, "--json").stdout)
+    record = FittedFlow.load(told_folder / MODEL, device="cpu").record
+    assert (result["method"], (record["groups"], record["time"])) == (method, told)
+
+
+def test_columns_told_before_may_be_missing_from_another_table(run, told_folder):
+    data = [told_folder / "data.h5", "--model", told_folder / MODEL]
+    result = run("orient", *data)
+    assert "'label'" in result.stderr
+    assert "'t'" in result.stderr
+    assert result.stderr.count("orienting without it") == 2
+    model = FittedFlow.load(told_folder / MODEL, device="cpu")
+    assert model.orientation.method not in ("groups", "temporal")
+    assert (model.record["groups"], model.record["time"]) == (None, None)
+    assert (
+        "no column or dataset 't'"
+        in run("orient", *data, "--orientation", "temporal", "--time", "t", code=2).stderr
+    )
+
+
+def test_groups_told_before_must_be_there_where_they_are_what_counts(run, told_folder):
+    words = [told_folder / "data.h5", "--model", told_folder / MODEL, "--orientation", "groups"]
+    assert "'label'" in run("orient", *words, code=2).stderr

@@ -1,0 +1,39 @@
+"""Rows as a model sees them: latents, and what goes with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """Rows in the latent space.
+
+    Parameters
+    ----------
+    latents : ndarray, shape (n, k)
+        Gaussian latents, or sources where these were asked for.
+    carried : ndarray, shape (n, d − k)
+        Whitened directions that the flow leaves alone; empty unless fewer components than columns were asked for.
+    far : ndarray of bool, shape (n,)
+        Rows far outside the training data.
+    log_prob : ndarray, shape (n,), or None
+        log p in nats, in the user's units (density of the dequantised kept columns).
+    log_det : ndarray, shape (n,), or None
+        log|det| of continuous rows ↦ (latents, carried), in nats.
+    trace_error : float or None
+        Standard error, in nats, that random directions of the trace add to the mean of ``log_prob``; None where the
+        trace is exact.
+    """
+
+    latents: Floats
+    carried: Floats
+    far: NDArray[np.bool_]
+    log_prob: Floats | None = None
+    log_det: Floats | None = None
+    trace_error: float | None = None

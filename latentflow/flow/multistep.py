@@ -1,0 +1,194 @@
+r"""Multistep solvers on arbitrary grids: one evaluation of the denoiser a step, coefficients computed from the grid.
+
+A prediction m of the denoiser (:mod:`latentflow.flow.predictions`) is extrapolated as the polynomial through its last
+values and integrated exactly against its kernel. Of the velocity this is the exponential form of the Adams–Bashforth
+method, of the data the multistep DPM-Solver++ (Lu et al. 2022, arXiv 2211.01095), of the noise DEIS (Zhang & Chen
+2023, arXiv 2204.13902, eq. 14). With a corrector the state is integrated again by the polynomial through the new
+value too, which costs no evaluation: a predictor-corrector method without the last evaluation, PEC (Hairer, Nørsett &
+Wanner 1993, § III.1), in diffusion models UniPC (Zhao et al. 2023, arXiv 2302.04867).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from latentflow.flow.predictions import PREDICTIONS
+from latentflow.flow.quadrature import polynomial_weights
+from latentflow.flow.runge_kutta import RK4
+
+#: F(u, y) at u = log σ; u is a tensor where the grid is to be differentiated.
+Velocity = Callable[[Any, Tensor], Tensor]
+#: Where the values lie on the axis of the polynomial.
+AXES: dict[str, Callable[[Tensor], Tensor]] = {"log_sigma": lambda u: u, "sigma": torch.exp}
+
+
+#: A point at which the velocity was evaluated, and the velocity.
+Kept = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class Step:
+    """Coefficients of one step from u₀ to u₁; weights of the newest value come first.
+
+    Attributes
+    ----------
+    scale : S(u₁)/S(u₀)
+    of_state, of_velocity : α and β at u₀
+    predictor, corrector : weights of the predictions up to u₀, and up to u₁; the latter empty without a corrector
+    """
+
+    scale: Any
+    of_state: Any
+    of_velocity: Any
+    predictor: Any
+    corrector: Any
+
+    def predict(self, y: Tensor, velocity: Tensor) -> Tensor:
+        """The prediction α y + β F."""
+        if isinstance(self.of_state, Tensor):
+            return self.of_state * y + self.of_velocity * velocity
+        moved = velocity if self.of_velocity == 1 else self.of_velocity * velocity
+        return torch.add(moved, y, alpha=self.of_state) if self.of_state else moved
+
+    def frozen(self) -> Step:
+        """The same as floats."""
+        predictor, corrector = (torch.as_tensor(part).tolist() for part in (self.predictor, self.corrector))
+        return Step(float(self.scale), float(self.of_state), float(self.of_velocity), predictor, corrector)
+
+
+@dataclass(frozen=True)
+class Multistep:
+    """A multistep method.
+
+    Parameters
+    ----------
+    prediction : str
+        A name in :data:`latentflow.flow.predictions.PREDICTIONS`.
+    order : int
+        Order of convergence. The polynomial of a corrector goes through as many values, that of a predictor with one
+        through one fewer.
+    corrector : bool
+        Whether each state is corrected by the prediction at its end.
+    axis : {"log_sigma", "sigma"}
+        The variable of the polynomial.
+    started : bool
+        Whether the first steps are those of the classical Runge–Kutta method, at four evaluations each, as a uniform
+        grid wants. Else they are of rising order, for a grid whose first steps are short.
+    """
+
+    prediction: str
+    order: int
+    corrector: bool = False
+    axis: str = "log_sigma"
+    started: bool = False
+
+    @property
+    def carries_log_det(self) -> bool:
+        """Whether a log-determinant may be a coordinate of the state: it is not scaled as the others are."""
+        return self.prediction in ("velocity", "slope")
+
+    def evaluations(self, steps: int) -> int:
+        """One a step, and three more for each that starts it."""
+        return steps + 3 * min(steps, self.order - 1) * self.started
+
+    def integrate(
+        self, velocity: Velocity, y: Tensor, grid: Sequence[float] | Tensor, kept: list[Kept] | None = None
+    ) -> Tensor:
+        """State at the end of a grid.
+
+        Parameters
+        ----------
+        velocity : callable
+        y : Tensor
+            State at ``grid[0]``.
+        grid : sequence of float, or Tensor
+            u = log σ, increasing or decreasing; by a tensor the result can be differentiated.
+        kept : list, optional
+            Takes the point and the velocity of each evaluation at a node.
+
+        Returns
+        -------
+        Tensor, shape of y
+        """
+        plan = self.plan(grid)
+        point, history = y, list[Tensor]()
+        for n, step in enumerate(plan):
+            found = velocity(grid[n], point)
+            if kept is not None:
+                kept.append((point, found))
+            history = [step.predict(point, found), *history][: self.order]
+            if n and self.corrector:
+                y = combine(plan[n - 1].scale, y, plan[n - 1].corrector, history)
+            if self.started and n < self.order - 1:
+                point = _runge_kutta(velocity, point, found, grid[n], grid[n + 1])
+            else:
+                point = combine(step.scale, y, step.predictor, history)
+            if not self.corrector:
+                y = point
+        return point
+
+    def plan(self, grid: Sequence[float] | Tensor) -> list[Step]:
+        """Coefficients of every step: floats, or tensors where the grid is to be differentiated."""
+        if isinstance(grid, Tensor):
+            return self._plan(grid)
+        return _frozen_plan(self, tuple(grid))
+
+    def _plan(self, grid: Tensor) -> list[Step]:
+        kind, at = PREDICTIONS[self.prediction], AXES[self.axis](grid)
+        scale, of_state, of_velocity = kind.scale(grid), kind.of_state(grid), kind.of_velocity(grid)
+        most = self.order - self.corrector
+        steps = []
+        for n in range(len(grid) - 1):
+            first = max(0, n + 1 - most)
+
+            def weights(last: int, first: int = first, n: int = n) -> Tensor:
+                nodes = at[first : last + 1].flip(0)
+                found = polynomial_weights(nodes, grid[n], grid[n + 1], kind.kernel, AXES[self.axis])
+                return found * scale[n + 1]
+
+            steps.append(
+                Step(
+                    scale=scale[n + 1] / scale[n],
+                    of_state=of_state[n],
+                    of_velocity=of_velocity[n],
+                    predictor=weights(n),
+                    corrector=weights(n + 1) if self.corrector else (),
+                )
+            )
+        return steps
+
+
+@lru_cache(maxsize=64)
+def _frozen_plan(solver: Multistep, grid: tuple[float, ...]) -> list[Step]:
+    with torch.no_grad():
+        plan = solver._plan(torch.tensor(grid, dtype=torch.float64))
+    return [step.frozen() for step in plan]
+
+
+def combine(scale: Any, y: Tensor, weights: Sequence[Any] | Tensor, values: Sequence[Tensor]) -> Tensor:
+    """scale · y + Σ weightⱼ valueⱼ, as many values as there are weights."""
+    if isinstance(scale, Tensor):
+        moved = scale * y
+        for weight, value in zip(weights, values, strict=False):
+            moved = moved + weight * value
+        return moved
+    moved = y if scale == 1 else scale * y
+    for weight, value in zip(weights, values, strict=False):
+        moved = torch.add(moved, value, alpha=weight)
+    return moved
+
+
+def _runge_kutta(velocity: Velocity, y: Tensor, found: Tensor, u: Any, end: Any) -> Tensor:
+    """A classical Runge–Kutta step whose first velocity is known."""
+    known = [found]
+
+    def remembered(at: float, state: Tensor) -> Tensor:
+        return known.pop() if known else velocity(at, state)
+
+    return RK4.integrate(remembered, y, (float(u), float(end)))
