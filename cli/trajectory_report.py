@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from latentflow.analysis.trajectory_report import ROWS, TrajectoryReport, trajectory_report
 from latentflow.errors import DataError
-from latentflow.geometry.trajectory_report import ROWS, TrajectoryReport, trajectory_report
 from latentflow.report import numbers
 from latentflow.report.trajectory_page import write_trajectories
 

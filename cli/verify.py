@@ -10,11 +10,11 @@ import click
 import numpy as np
 import torch
 
-from latentflow.analysis.rows import thin
 from latentflow.analysis.verification import verify
 from latentflow.analysis.verification_results import Quantiles, Trip, Verification
 from latentflow.data.tables import Table
 from latentflow.report.numbers import small
+from latentflow.statistics.resample import thin
 
 from . import options
 from .opening import open_model_and_table

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import rankdata
 
-from latentflow.analysis.interval import Result
+from latentflow.statistics.interval import Result
 
 STABLE, FAIRLY_STABLE = 0.95, 0.8  # matched |Spearman correlation| between two runs
 

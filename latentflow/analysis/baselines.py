@@ -11,8 +11,8 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from latentflow.analysis.entropy import entropy
-from latentflow.analysis.rows import thin
 from latentflow.errors import DataError
+from latentflow.statistics.resample import thin
 
 FIT_NUMBERS = (
     2_000_000  # rows × columns that FastICA is fitted on at most: beyond, its error is not about rows

@@ -13,15 +13,15 @@ from scipy.optimize import linear_sum_assignment
 from scipy.stats import rankdata
 
 from latentflow.analysis.dependence_on_others import dependence_on_others
-from latentflow.analysis.interval import Interval, Result
 from latentflow.analysis.ledger import ledger
 from latentflow.analysis.orientation_account import is_anchored
 from latentflow.analysis.preparation import Material, open_for, prepare
-from latentflow.analysis.resample import intervals
 from latentflow.analysis.serial import normal_scores
 from latentflow.data.tables import open_table
 from latentflow.errors import DataError
 from latentflow.flow.ordering import explained_variance
+from latentflow.statistics.interval import Interval, Result
+from latentflow.statistics.resample import intervals
 
 #: Nats below 0 from which a lower bound is said to have failed.
 NOTHING_LEARNED = 0.02

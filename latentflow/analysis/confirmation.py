@@ -9,10 +9,10 @@ from scipy.special import ndtri
 
 from latentflow.analysis.discoveries import adjusted
 from latentflow.analysis.distance import distance_dependence
-from latentflow.analysis.interval import Interval, Result
 from latentflow.analysis.measures import PairwiseDependence
 from latentflow.analysis.nearest_neighbours import mutual_information
 from latentflow.analysis.serial import normal_scores
+from latentflow.statistics.interval import Interval, Result
 
 MOST_ROWS = 10_000
 MOST_PAIRS = 6

@@ -14,10 +14,10 @@ from typing import Protocol
 
 import numpy as np
 
-from latentflow.analysis.interval import Interval, Result
 from latentflow.analysis.marginals import fit_marginal
-from latentflow.analysis.resample import intervals
 from latentflow.errors import DataError
+from latentflow.statistics.interval import Interval, Result
+from latentflow.statistics.resample import intervals
 
 
 class Bijection(Protocol):

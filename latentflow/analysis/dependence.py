@@ -16,9 +16,9 @@ from scipy.sparse.csgraph import minimum_spanning_tree
 from scipy.stats import norm
 
 from latentflow.analysis.hermite import DEGREES, SIMULATED_BELOW, hermite_functions, null_p_values, pair_sums
-from latentflow.analysis.interval import Interval
 from latentflow.analysis.measures import PairwiseDependence
 from latentflow.analysis.shifts import shift_p_values, shift_variances
+from latentflow.statistics.interval import Interval
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from scipy.special import logsumexp
 from scipy.stats import norm
 
 from latentflow.analysis.hermite import DEGREES, hermite_functions
-from latentflow.analysis.rows import thin
 from latentflow.analysis.shifts import shift_variances
+from latentflow.statistics.resample import thin
 
 NODES = 64  # of the quadrature over u
 MOST_FIT_ROWS = 4_000

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from scipy.stats import false_discovery_control
 
-from latentflow.analysis.interval import Result
+from latentflow.statistics.interval import Result
 
 RATE = 0.05
 

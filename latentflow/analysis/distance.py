@@ -9,8 +9,8 @@ from scipy.optimize import brentq
 from scipy.stats import norm
 
 from latentflow.analysis.hermite import DEGREES, empirical_p_values
-from latentflow.analysis.interval import Interval
 from latentflow.analysis.shifts import shift_variances, shifted_statistic, surprise
+from latentflow.statistics.interval import Interval
 
 GRID = 100  # quantiles on which the spectrum of a column's distances is computed
 

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from latentflow.analysis.interval import Interval
-from latentflow.analysis.resample import intervals
-from latentflow.analysis.rows import thin
+from latentflow.statistics.interval import Interval
+from latentflow.statistics.resample import intervals, thin
 
 MOST_ROWS = 1_000
 FEWEST_ROWS = 50

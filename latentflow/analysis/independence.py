@@ -15,7 +15,6 @@ from latentflow.analysis.dependence import pairwise_dependence
 from latentflow.analysis.discoveries import discoveries
 from latentflow.analysis.gaussianity import gaussianity
 from latentflow.analysis.ima import ima_contrast
-from latentflow.analysis.interval import Interval
 from latentflow.analysis.joint import FEWEST_ROWS, joint_dependence
 from latentflow.analysis.joint_gaussianity import joint_gaussianity
 from latentflow.analysis.latent_facts import latent_facts
@@ -27,11 +26,11 @@ from latentflow.analysis.orientation_account import OrientationAccount, orientat
 from latentflow.analysis.preparation import Material, densities, fastica_summary, prepare
 from latentflow.analysis.provenance import provenance
 from latentflow.analysis.recovery import recovery
-from latentflow.analysis.resample import intervals
 from latentflow.analysis.results import FastICASummary, IndependenceResult, Rows
 from latentflow.analysis.roundtrip import round_trip
-from latentflow.analysis.rows import thin
 from latentflow.analysis.verdict import Evidence, judge
+from latentflow.statistics.interval import Interval
+from latentflow.statistics.resample import intervals, thin
 
 TRAINING_ROWS_JUDGED = 1_000
 #: Representations that are tested jointly and drawn; all others are in the ledger and the tables of pairs.

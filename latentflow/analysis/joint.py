@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from latentflow.analysis.hermite import DEGREES, hermite_functions
 from latentflow.analysis.interactions import choose_interactions
-from latentflow.analysis.interval import Interval, Result
+from latentflow.statistics.interval import Interval, Result
 
 #: Fewer rows than this are not tested.
 FEWEST_ROWS = 40

@@ -10,9 +10,9 @@ from scipy.special import ndtr
 from latentflow.analysis import block_signs, projections
 from latentflow.analysis.energy import block_energy, energy_p_value, mean_distance, unbiased_energy
 from latentflow.analysis.gaussianity import anderson_darling
-from latentflow.analysis.interval import Result
-from latentflow.analysis.rows import thin
 from latentflow.analysis.serial import variance_inflation
+from latentflow.statistics.interval import Result
+from latentflow.statistics.resample import thin
 
 DIRECTIONS = 100
 MOST_ROWS = 6_000

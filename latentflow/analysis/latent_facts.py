@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from latentflow.analysis.interval import Result
+from latentflow.statistics.interval import Result
 
 STRONGEST = 3  # columns that are named per latent
 

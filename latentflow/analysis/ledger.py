@@ -17,8 +17,8 @@ import numpy as np
 
 from latentflow.analysis.entropy import entropy_terms
 from latentflow.analysis.measures import Ledger, LedgerEntry
-from latentflow.analysis.resample import intervals
 from latentflow.errors import DataError
+from latentflow.statistics.resample import intervals
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import numpy as np
 from scipy.stats import rankdata
 from scipy.stats import t as student
 
-from latentflow.analysis.interval import Result
 from latentflow.analysis.shifts import shift_variances
+from latentflow.statistics.interval import Result
 
 
 @dataclass(frozen=True)

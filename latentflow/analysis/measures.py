@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from latentflow.analysis.interval import Interval, Result
+from latentflow.statistics.interval import Interval, Result
 
 
 @dataclass(frozen=True)

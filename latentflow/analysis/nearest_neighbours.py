@@ -7,7 +7,7 @@ from scipy.spatial import cKDTree
 from scipy.special import digamma
 from scipy.stats import t as student
 
-from latentflow.analysis.interval import Interval
+from latentflow.statistics.interval import Interval
 
 NEIGHBOURS = 5
 PARTS = (4, 10)  # at least, at most

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from latentflow.analysis.interval import Interval, Result
 from latentflow.flow.orientation import Orientation
 from latentflow.flow.orientation import undetermined as unknown_angles
+from latentflow.statistics.interval import Interval, Result
 
 if TYPE_CHECKING:
     from latentflow.analysis.results import FastICASummary

@@ -9,7 +9,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from latentflow.analysis.baselines import FIT_NUMBERS, ICABaseline, LinearMap, orthogonal, pca_whitening
-from latentflow.analysis.rows import thin
+from latentflow.statistics.resample import thin
 
 ITERATIONS = 500
 STARTS = 2

@@ -9,9 +9,9 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import rankdata
 
-from latentflow.analysis.interval import Result
 from latentflow.analysis.ledger import Representation
 from latentflow.errors import DataError
+from latentflow.statistics.interval import Result
 
 _NOTHING = 1e-300
 

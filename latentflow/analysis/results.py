@@ -24,7 +24,6 @@ import numpy as np
 from latentflow.analysis.confirmation import PairConfirmation
 from latentflow.analysis.densities import BaselineDensity
 from latentflow.analysis.discoveries import Discoveries
-from latentflow.analysis.interval import Interval, Result, plain
 from latentflow.analysis.joint import JointDependence
 from latentflow.analysis.joint_gaussianity import JointGaussianity
 from latentflow.analysis.latent_facts import LatentFacts
@@ -42,6 +41,7 @@ from latentflow.analysis.measures import (
 from latentflow.analysis.orientation_account import OrientationAccount
 from latentflow.analysis.recovery import Recovery
 from latentflow.analysis.samples import shown_samples
+from latentflow.statistics.interval import Interval, Result, plain
 
 __all__ = [
     "SCHEMA_VERSION",

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from latentflow.errors import DataError
+from latentflow.statistics.resample import thin
 
 TRAIN, HELD_OUT = 0, 2  # as in latentflow.data.splits
 MOST_ROWS = 50_000
@@ -78,13 +79,6 @@ def choose_rows(model: Any, table: Any, rows: str = "auto") -> Choice:
     in_sample = train is evaluate
     train = kept if in_sample else thin(train, MOST_TRAINING_ROWS)
     return Choice(which, kept, train, same, len(evaluate) if len(kept) < len(evaluate) else 0)
-
-
-def thin(index: np.ndarray, most: int) -> np.ndarray:
-    """At most ``most`` evenly spaced entries of an index (n,), in order."""
-    if len(index) <= most:
-        return index
-    return index[np.linspace(0, len(index) - 1, most).astype(int)]
 
 
 def _name(table: Any) -> str:

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from latentflow.analysis.interval import plain
 from latentflow.analysis.measures import PairwiseDependence
+from latentflow.statistics.interval import plain
 
 PAIRS_SHOWN = 2  # per representation
 

@@ -17,15 +17,15 @@ from numpy.typing import ArrayLike
 
 from latentflow.analysis.agreement import Agreement, agreement
 from latentflow.analysis.baselines import fit_fastica
-from latentflow.analysis.interval import Interval, Result
 from latentflow.analysis.orientation_account import is_anchored
 from latentflow.analysis.preparation import Material, prepare
 from latentflow.analysis.representations import names_of
-from latentflow.analysis.resample import intervals
 from latentflow.data.splits import Split
 from latentflow.errors import DataError
 from latentflow.fitting import beside_rows, fit_flow
 from latentflow.score.sizing import plan_training
+from latentflow.statistics.interval import Interval, Result
+from latentflow.statistics.resample import intervals
 
 #: Width relative to that of the first fit, and blocks more than it has, of the refits in turn.
 SIZES = ((0.75, 0), (1.5, 0), (1.0, 1), (1.25, -1))

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from latentflow.analysis.interval import Result
 from latentflow.data.source import unique_names
 from latentflow.errors import DataError
 from latentflow.model import FittedFlow
+from latentflow.statistics.interval import Result
 
 Floats = NDArray[np.float64]
 

@@ -25,10 +25,10 @@ from typing import Any
 
 import numpy as np
 
-from latentflow.analysis.interval import Interval
 from latentflow.analysis.joint import JointDependence
 from latentflow.analysis.orientation_account import OrientationAccount
 from latentflow.analysis.results import FastICASummary, Gaussianity, Ledger, PairwiseDependence, Rows, Verdict
+from latentflow.statistics.interval import Interval
 
 SIGNIFICANT = 0.05
 SIGNIFICANT_EACH = 0.025  # of the two tests of dependence: pairs, and all coordinates at once

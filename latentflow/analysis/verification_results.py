@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from latentflow.analysis.interval import Result
+from latentflow.statistics.interval import Result
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from latentflow.analysis.interval import Interval, Result
 from latentflow.geometry.shape import NEAR_THE_END, TrajectoryShape
+from latentflow.statistics.interval import Interval, Result
 
 #: (a) The mean largest distance from the chord is below this share of its length, with its whole interval.
 STRAIGHT = 0.05

@@ -18,11 +18,11 @@ from scipy.stats import norm
 from torch import Tensor
 from torch.func import jvp, vmap
 
-from latentflow.analysis.interval import Interval, Result
 from latentflow.flow.runge_kutta import EULER, integrate
 from latentflow.geometry.trajectories import Floats
 from latentflow.score.denoisers import Denoiser
 from latentflow.score.oracles import IndependentOracle, MixtureOracle
+from latentflow.statistics.interval import Interval, Result
 
 #: Quadrature nodes, and how far they reach in standard deviations of the noise at the start.
 NODES, REACH = 4_001, 9.0

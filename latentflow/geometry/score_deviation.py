@@ -17,12 +17,11 @@ import torch
 from scipy.integrate import trapezoid
 from torch import Tensor
 
-from latentflow.analysis.interval import Interval, Result
-from latentflow.analysis.resample import bootstrap_means, intervals
-from latentflow.analysis.rows import thin
 from latentflow.geometry.trajectories import Floats, sampling_trajectory
 from latentflow.score.denoisers import Denoiser
 from latentflow.score.oracles import EmpiricalOracle
+from latentflow.statistics.interval import Interval, Result
+from latentflow.statistics.resample import bootstrap_means, intervals, thin
 
 #: Floats of the (rows, points, d) differences that are held at a time.
 CHUNK_NUMBERS = 4_000_000

@@ -11,8 +11,8 @@ import numpy as np
 from scipy.integrate import trapezoid
 from scipy.stats import norm
 
-from latentflow.analysis.interval import Interval, Result
 from latentflow.geometry.trajectories import Floats, Trajectories
+from latentflow.statistics.interval import Interval, Result
 
 #: The band that is told of a quantity by σ: its 5 %, 50 % and 95 % quantiles over trajectories.
 BAND = (0.05, 0.5, 0.95)

@@ -18,7 +18,6 @@ import numpy as np
 from latentflow.analysis.confirmation import PairConfirmation
 from latentflow.analysis.densities import BaselineDensity
 from latentflow.analysis.discoveries import Discoveries
-from latentflow.analysis.interval import Interval, Result
 from latentflow.analysis.joint import JointDependence
 from latentflow.analysis.joint_gaussianity import JointGaussianity
 from latentflow.analysis.latent_facts import LatentFacts
@@ -36,6 +35,7 @@ from latentflow.analysis.measures import (
 from latentflow.analysis.orientation_account import LatentDetermination, OrientationAccount
 from latentflow.analysis.recovery import Recovery, RecoveryEntry
 from latentflow.analysis.results import SCHEMA_VERSION, FastICASummary, IndependenceResult, Rows, Verdict
+from latentflow.statistics.interval import Interval, Result
 
 RECORDS: tuple[type[Result], ...] = (
     IndependenceResult,

@@ -10,12 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from latentflow.analysis.interval import Interval
+from latentflow.analysis.trajectory_report import TrajectoryReport
 from latentflow.geometry.score_deviation import DeviationLevel
 from latentflow.geometry.shape import Band, TrajectoryShape
-from latentflow.geometry.trajectory_report import TrajectoryReport
 from latentflow.report.drawing import PALETTE, axes_in, legend
 from latentflow.report.numbers import power_of_ten
+from latentflow.statistics.interval import Interval
 
 SIZE = (4.6, 2.9)  # inches
 SIGMA = "noise level σ  (sampling runs to the left)"

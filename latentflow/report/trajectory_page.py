@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from latentflow.analysis.trajectory_report import TrajectoryReport
 from latentflow.errors import DataError
-from latentflow.geometry.trajectory_report import TrajectoryReport
 from latentflow.report.page import environment
 from latentflow.report.svg import default_style, inline_svg
 from latentflow.report.trajectory_figures import FIGURES, OF_THE_SCORE, examples

@@ -42,6 +42,7 @@ from summary import tables  # noqa: E402
 
 from latentflow import __version__  # noqa: E402
 from latentflow.data.splits import HELD_OUT, TRAIN  # noqa: E402
+from latentflow.flow.calibration import CalibratedGrid, calibrate  # noqa: E402
 from latentflow.flow.grids import log_uniform_grid  # noqa: E402
 from latentflow.flow.probability_flow import ProbabilityFlow  # noqa: E402
 from latentflow.flow.solvers import SOLVERS, integrate  # noqa: E402
@@ -51,6 +52,11 @@ from latentflow.score.denoisers import Denoiser  # noqa: E402
 #: Name of a model file → name of its table among those of reports/first-light.
 TABLES = {"nl5": "nl5", "rings": "rings", "nl10": "nl10", "gas": "gas turbine", "eeg": "EEG, spikes cut"}
 CHUNKS = (128, 256, 512, 1024, 2048, 4096, 8192)
+#: The flow goes from this noise level or the model's own, if that is lower.
+SIGMA_MIN = 0.01
+#: Accuracies of the grids: latents are encoded with the first, densities are told for all.
+ACCURACIES = (1e-3, 1e-4, 1e-6)
+ENCODING = ACCURACIES[0]
 #: Steps of the converged solution, RK4 in double precision; half as many tell how far it is converged.
 CONVERGED_STEPS = 300
 #: Heun steps of the density with one forward-mode product per column: 80 evaluations.
@@ -60,11 +66,20 @@ PRECISIONS = {"float64": torch.float64, "float32": torch.float32, "bfloat16": to
 
 @dataclass(frozen=True)
 class Subject:
-    """A fitted model in one precision, held-out rows to encode, and training rows for the peers, all whitened."""
+    """A fitted model in one precision, held-out rows to encode, and training rows for the peers, all whitened.
+
+    ``grids`` are the calibrated ones by accuracy, the same in every precision.
+    """
 
     model: FittedFlow
     rows: Tensor
     train: Tensor
+    grids: dict[float, CalibratedGrid]
+
+    def flow(self, accuracy: float) -> ProbabilityFlow:
+        """The flow on the grid of an accuracy."""
+        grid = self.grids[accuracy]
+        return ProbabilityFlow(self.model.denoiser, grid.sigmas, grid.solver)
 
     @property
     def residual(self) -> dict[str, Any]:
@@ -84,8 +99,14 @@ class Subject:
         return int(self.residual["depth"])
 
 
-def subject(options: argparse.Namespace, name: str, precision: str, device: str) -> Subject:
-    """A model and its rows."""
+def subject(
+    options: argparse.Namespace,
+    name: str,
+    precision: str,
+    device: str,
+    grids: dict[float, CalibratedGrid] | None = None,
+) -> Subject:
+    """A model, its rows, and its grids, which are calibrated on training rows where they are not given."""
     model = FittedFlow.load(options.models / f"{name}.safetensors", device=device)
     model.dtype = PRECISIONS[precision]
     model.denoiser = model.denoiser.to(model.dtype)
@@ -95,7 +116,11 @@ def subject(options: argparse.Namespace, name: str, precision: str, device: str)
         at = np.flatnonzero(model.roles == role)[: options.rows]
         return model.tensor(model.preprocessor.forward(values[at])[0][:, : model.preprocessor.n_flow])
 
-    return Subject(model, whitened(HELD_OUT), whitened(TRAIN))
+    held_out, train = whitened(HELD_OUT), whitened(TRAIN)
+    if grids is None:
+        ends = (min(SIGMA_MIN, float(model.sigmas[0])), float(model.sigmas[-1]))
+        grids = {accuracy: calibrate(model.denoiser, train, ends, accuracy) for accuracy in ACCURACIES}
+    return Subject(model, held_out, train, grids)
 
 
 def error(found: Tensor, truth: Tensor) -> dict[str, float]:
@@ -136,7 +161,7 @@ def evaluation(case: Subject, repeats: int) -> list[dict[str, Any]]:
 
 def low_precision(case: Subject) -> dict[str, Any]:
     """Error of the latents where the network alone evaluates in a lower precision, the state staying as it is."""
-    flow, x = case.model.flow, case.rows[:1000]
+    flow, x = case.flow(ENCODING), case.rows[:1000]
     grid = np.log(np.asarray(flow.sigmas)).tolist()
 
     def encoded(dtype: torch.dtype) -> Tensor:
@@ -158,7 +183,7 @@ def converged(denoiser: Denoiser, sigmas: np.ndarray, steps: int) -> Probability
 
 def encoding(case: Subject, exact: Subject, options: argparse.Namespace) -> dict[str, Any]:
     """Rows per second of encoding and the error of the latents, beside the peers."""
-    flow, x = case.model.flow, case.rows
+    flow, x = case.flow(ENCODING), case.rows
     sample = exact.rows[: options.exact_rows]
     levels = (float(flow.sigmas[0]), float(flow.sigmas[-1]))
     truth = converged(exact.model.denoiser, flow.sigmas, CONVERGED_STEPS).encode(sample)
@@ -245,23 +270,26 @@ def column_by_column(denoiser: Denoiser, sigmas: np.ndarray, x: Tensor) -> Tenso
 
 
 def density(case: Subject, exact: Subject, options: argparse.Namespace) -> dict[str, Any]:
-    """Seconds of exact log p, and its error against a converged one."""
-    flow, x = case.model.flow, case.rows[: options.density_rows]
+    """Seconds of exact log p by the accuracy of the grid, and its error against a converged one."""
+    x, sigmas = case.rows[: options.density_rows], case.grids[ENCODING].sigmas
     sample = exact.rows[: max(1, options.exact_rows // 4)]
-    truth = converged(exact.model.denoiser, flow.sigmas, CONVERGED_STEPS).log_prob(sample)
+    truth = converged(exact.model.denoiser, sigmas, CONVERGED_STEPS).log_prob(sample)
     works: dict[str, Work] = {
-        "latentflow": partial(flow.log_prob, x),
-        "column by column": partial(column_by_column, case.model.denoiser, flow.sigmas, x),
+        f"latentflow at {accuracy:g}": partial(case.flow(accuracy).log_prob, x) for accuracy in ACCURACIES
     }
+    works["column by column"] = partial(column_by_column, case.model.denoiser, sigmas, x)
     timed = race(works, max(1, options.repeats // 3), x.device)
-    ours = flow.log_prob(x[: len(sample)])
-    theirs = column_by_column(case.model.denoiser, flow.sigmas, x[: len(sample)])
     return {
         "rows": len(x),
         "dimension": x.shape[1],
         "seconds": timed.to_dict(),
-        "error": {"latentflow": error(ours, truth), "column by column": error(theirs, truth)},
-        "times": timed.ratio("column by column", "latentflow"),
+        "evaluations": {
+            f"latentflow at {accuracy:g}": case.flow(accuracy).evaluations for accuracy in ACCURACIES
+        },
+        "error": {name: error(work()[: len(sample)], truth) for name, work in works.items()},
+        "times": {
+            name: timed.ratio("column by column", name) for name in works if name != "column by column"
+        },
     }
 
 
@@ -280,7 +308,7 @@ def measure(options: argparse.Namespace, device: str, threads: int) -> dict[str,
         exact = subject(options, name, "float64", device)
         sets[name] = {"network": exact.model.denoiser.network.settings, "low precision": low_precision(exact)}
         for precision in PRECISIONS:
-            case = subject(options, name, precision, device)
+            case = subject(options, name, precision, device, exact.grids)
             found: dict[str, Any] = {"evaluation": evaluation(case, options.repeats)}
             if precision != "bfloat16":
                 found["encoding"] = encoding(case, exact, options)

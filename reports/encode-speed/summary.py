@@ -88,10 +88,15 @@ def _encoding(found: dict[str, Any], peak: float) -> list[str]:
 
 
 def _density(found: dict[str, Any]) -> list[str]:
-    e = found["error"]
-    return [
-        f"Exact log p at d = {found['dimension']}: {found['times']:.1f} times as fast as one product per column and "
-        f"Heun stage; error {e['latentflow']['mean']:.1e} mean, {e['latentflow']['largest']:.1e} largest, against "
-        f"{e['column by column']['mean']:.1e} and {e['column by column']['largest']:.1e} (nats).",
-        "",
+    rows = [
+        [
+            name,
+            str(found["evaluations"].get(name, 80)),
+            f"{found['rows'] / found['seconds'][name]['median_s']:.0f}",
+            f"{found['times'].get(name, 1.0):.1f}",
+            *(f"{found['error'][name][key]:.1e}" for key in ("mean", "largest")),
+        ]
+        for name in found["seconds"]
     ]
+    head = ["evaluations", "rows/s", "times column by column", "mean error, nats", "largest"]
+    return [*_table([f"exact log p, d = {found['dimension']}", *head], rows), ""]

@@ -9,11 +9,11 @@ import torch
 from cases import Subject
 from torch import Tensor
 
-from latentflow.analysis.interval import Interval
 from latentflow.flow.grids import karras_grid
 from latentflow.geometry.convergence import euler_sampling
 from latentflow.geometry.grid_programme import programmed_grid
 from latentflow.geometry.trajectories import decreasing_grid, follow, sampling_trajectory
+from latentflow.statistics.interval import Interval
 
 #: Latents from which grids are found, and other latents on which they are judged.
 CALIBRATION, JUDGED = 256, 1000

@@ -26,7 +26,6 @@ from steps import on_data, total_variations
 from summary import write_summary
 
 from latentflow import __version__
-from latentflow.analysis.interval import plain
 from latentflow.analysis.serial import serial_structure
 from latentflow.geometry.claims import shape_claims
 from latentflow.geometry.convergence import euler_sampling
@@ -35,6 +34,7 @@ from latentflow.geometry.shape import curvature, trajectory_shape
 from latentflow.geometry.trajectories import decreasing_grid, follow
 from latentflow.geometry.updates import local_orders, update_gaps
 from latentflow.score.oracles import EmpiricalOracle
+from latentflow.statistics.interval import plain
 
 HERE = Path(__file__).parent
 #: Trajectories; rows at which the empirical denoiser is asked; rows for losses; noise levels; its points at most.

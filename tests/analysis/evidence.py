@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from latentflow.analysis.gaussianity import gaussianity
-from latentflow.analysis.interval import Interval
 from latentflow.analysis.measures import Ledger, LedgerEntry, PairwiseDependence
 from latentflow.analysis.results import FastICASummary, Rows
 from latentflow.analysis.verdict import Evidence
+from latentflow.statistics.interval import Interval
 
 D = 5
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from latentflow.analysis.alerts import about_columns, about_fit, about_rows, named
-from latentflow.analysis.interval import Interval
 from latentflow.analysis.results import Rows
 from latentflow.analysis.rows import Choice
+from latentflow.statistics.interval import Interval
 from tests.analysis.evidence import evidence, span
 
 INDEPENDENT = evidence(gap=span(1.5, 0.1))

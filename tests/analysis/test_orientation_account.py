@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from latentflow.analysis.independence import independence_report
-from latentflow.analysis.interval import Interval
 from latentflow.analysis.orientation_account import (
     ASSUMPTIONS,
     OrientationAccount,
@@ -20,6 +19,7 @@ from latentflow.analysis.orientation_account import (
 )
 from latentflow.analysis.results import FastICASummary
 from latentflow.flow.orientation import Orientation, undetermined
+from latentflow.statistics.interval import Interval
 from tests.analysis.exact_model import exact_setup
 
 NAMES = ("latent00", "latent01", "latent02", "latent03")

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from latentflow.analysis import rows as module
-from latentflow.analysis.rows import choose_rows, thin
+from latentflow.analysis.rows import choose_rows
+from latentflow.statistics.resample import thin
 from latentflow.data.tables import as_table
 from latentflow.errors import DataError
 from tests.analysis.exact_model import HELD_OUT, TRAIN, exact_setup

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from latentflow.analysis.interval import Interval
 from latentflow.analysis.joint import JointDependence
 from latentflow.analysis.verdict import Evidence, decide, figure, judge, still_falling, told
+from latentflow.statistics.interval import Interval
 from tests.analysis.evidence import evidence, span
 
 INDEPENDENT = evidence(gap=span(1.5, 0.1))

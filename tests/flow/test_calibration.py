@@ -183,7 +183,7 @@ def test_a_fold_makes_the_grid_finer(monkeypatch, hasty):
 
     monkeypatch.setattr(Trial, "folds", folds)
     found = calibrate(oracle(), draws(oracle(), 100, 0), ENDS, 1e-2)
-    assert asked == sorted(set(asked))
+    assert asked[1:] == sorted(set(asked[1:]))  # the first try is the short grid without a descent
     assert (len(asked), len(found.sigmas) - 1) == (4, asked[-1])
 
 

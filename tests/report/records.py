@@ -10,7 +10,6 @@ from scipy import stats
 from latentflow.analysis.confirmation import PairConfirmation
 from latentflow.analysis.densities import BaselineDensity
 from latentflow.analysis.discoveries import Discoveries
-from latentflow.analysis.interval import Interval
 from latentflow.analysis.joint import JointDependence
 from latentflow.analysis.joint_gaussianity import JointGaussianity
 from latentflow.analysis.latent_facts import latent_facts
@@ -20,6 +19,7 @@ from latentflow.analysis.recovery import Recovery, RecoveryEntry
 from latentflow.analysis.results import FastICASummary, PairwiseDependence
 from latentflow.analysis.samples import worst_pairs
 from latentflow.flow.orientation import Orientation
+from latentflow.statistics.interval import Interval
 
 #: The fields that a result may go without, as it has them then.
 BARE: dict[str, Any] = {

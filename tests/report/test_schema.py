@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 import latentflow.report
-from latentflow.analysis.interval import Result
 from latentflow.analysis.results import SCHEMA_VERSION
 from latentflow.analysis.samples import shown_samples, worst_pairs
 from latentflow.report.schema import RECORDS, meanings, schema_text
+from latentflow.statistics.interval import Result
 
 DOCUMENT = Path(latentflow.report.__file__).parent / "SCHEMA.md"
 

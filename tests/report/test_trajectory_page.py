@@ -7,9 +7,9 @@ from xml.etree import ElementTree
 
 import pytest
 
+from latentflow.analysis.trajectory_report import trajectory_report
 from latentflow.data.tables import open_table
 from latentflow.errors import DataError
-from latentflow.geometry.trajectory_report import trajectory_report
 from latentflow.report.trajectory_figures import FIGURES, distance_figure, memorisation_figure
 from latentflow.report.trajectory_page import render_trajectories, write_trajectories
 
@@ -18,8 +18,8 @@ from latentflow.report.trajectory_page import render_trajectories, write_traject
 def coarse():
     """Trajectories on sixteen intervals and samples of few steps: figures are tested elsewhere."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("latentflow.geometry.trajectory_report.INTERVALS", 16)
-        patch.setattr("latentflow.geometry.trajectory_report.STEPS", (3, 6))
+        patch.setattr("latentflow.analysis.trajectory_report.INTERVALS", 16)
+        patch.setattr("latentflow.analysis.trajectory_report.STEPS", (3, 6))
         yield
 
 

@@ -6,18 +6,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from latentflow.analysis.trajectory_report import trajectory_report
 from latentflow.data.splits import TRAIN
 from latentflow.data.tables import as_table, open_table
 from latentflow.errors import DataError
-from latentflow.geometry.trajectory_report import trajectory_report
 
 
 @pytest.fixture(scope="module", autouse=True)
 def coarse():
     """Trajectories on sixteen intervals and samples of few steps: figures are tested elsewhere."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("latentflow.geometry.trajectory_report.INTERVALS", 16)
-        patch.setattr("latentflow.geometry.trajectory_report.STEPS", (3, 6))
+        patch.setattr("latentflow.analysis.trajectory_report.INTERVALS", 16)
+        patch.setattr("latentflow.analysis.trajectory_report.STEPS", (3, 6))
         yield
 
 

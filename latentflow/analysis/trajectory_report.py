@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from latentflow.analysis.interval import Result
-from latentflow.analysis.rows import FEWEST_ROWS, thin
+from latentflow.analysis.rows import FEWEST_ROWS
 from latentflow.analysis.serial import serial_structure
 from latentflow.data.splits import HELD_OUT, TRAIN
 from latentflow.data.tables import Table
@@ -20,6 +19,8 @@ from latentflow.geometry.shape import TrajectoryShape, trajectory_shape
 from latentflow.geometry.trajectories import INTERVALS, Floats, decreasing_grid, follow
 from latentflow.model import FittedFlow
 from latentflow.score.oracles import EmpiricalOracle
+from latentflow.statistics.interval import Result
+from latentflow.statistics.resample import thin
 
 #: Trajectories that are followed, and rows of each kind that are looked at, unless told otherwise.
 ROWS = 500

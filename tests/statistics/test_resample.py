@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
-from latentflow.analysis import resample
-from latentflow.analysis.resample import bootstrap_means, intervals
+from latentflow.statistics import resample
+from latentflow.statistics.resample import bootstrap_means, intervals
 
 
 def _autoregressive(n: int, phi: float, rng: np.random.Generator) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from latentflow.analysis.interval import Interval
+from latentflow.statistics.interval import Interval
 
 LEVEL = 0.95
 CHUNK_NUMBERS = 4_000_000  # floats held at a time: 32 MB
@@ -79,3 +79,10 @@ def _block_means(terms: np.ndarray, rng: np.random.Generator, n_boot: int, block
         starts = rng.integers(0, n, (stop - start, per_draw))
         draws[start:stop] = sums[starts].mean(axis=1) / block
     return draws
+
+
+def thin(index: np.ndarray, most: int) -> np.ndarray:
+    """At most ``most`` evenly spaced entries of an index (n,), in order."""
+    if len(index) <= most:
+        return index
+    return index[np.linspace(0, len(index) - 1, most).astype(int)]

@@ -1,0 +1,2 @@
+def write_summary(path):
+    pass
