@@ -50,6 +50,7 @@ class Encoded:
     "--carry", type=options.NameList(), help="Columns to pass through untouched: ids, times, labels."
 )
 @options.scale("what to write")
+@options.dtype
 @options.device
 @options.as_json
 @options.quiet
@@ -63,6 +64,7 @@ def command(
     log_prob: bool,
     carry: tuple[str, ...] | None,
     scale: str | None,
+    dtype: str,
     device: str,
     as_json: bool,
     quiet: bool,
@@ -76,7 +78,9 @@ def command(
     of the source behind it instead of a normal one, with mean 0 and, where the mixture is linear, variance 1.
     """
     scale = scale or SCALES[0]
-    model, model_path, table = open_model_and_table(data, model_path, key=key, columns=columns, device=device)
+    model, model_path, table = open_model_and_table(
+        data, model_path, key=key, columns=columns, device=device, dtype=dtype
+    )
     output = output or beside(data, OUTPUT_SUFFIX)
     check_output(output, data, model_path)
     taken = sorted(set(carry or ()) & {*OURS, *model.latent_names})
@@ -90,6 +94,7 @@ def command(
         source_key=table.key,
         source_rows=table.n_rows,
         scale=scale,
+        dtype=dtype,
     )
     writer = TableWriter(output, model.latent_names, key="latents", attrs=attributes)
     with RowProgress("encode", table.n_rows, quiet=quiet or as_json) as progress, writer:

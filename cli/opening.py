@@ -20,7 +20,9 @@ class Opened(NamedTuple):
     table: Table
 
 
-def open_model(data: Path, given: Path | None, *, device: str) -> tuple[FittedFlow, Path]:
+def open_model(
+    data: Path, given: Path | None, *, device: str, dtype: str = "float64"
+) -> tuple[FittedFlow, Path]:
     """The model named, or the one beside `data`, and the file that it lies in.
 
     Raises
@@ -29,7 +31,7 @@ def open_model(data: Path, given: Path | None, *, device: str) -> tuple[FittedFl
         If there is no such file, or it is damaged.
     """
     path = find_model(given, data)
-    return FittedFlow.load(path, device=device), path
+    return FittedFlow.load(path, device=device, dtype=dtype), path
 
 
 def open_model_and_table(
@@ -39,6 +41,7 @@ def open_model_and_table(
     key: str | None,
     columns: tuple[str, ...] | None,
     device: str,
+    dtype: str = "float64",
 ) -> Opened:
     """The same with the table in `data`: its columns are those of the model where none are named.
 
@@ -49,7 +52,7 @@ def open_model_and_table(
     DataError
         If the table cannot be opened, or has another number of columns than the model.
     """
-    model, path = open_model(data, given, device=device)
+    model, path = open_model(data, given, device=device, dtype=dtype)
     table = open_table(data, key=find_key(key, data, model.record), columns=columns or model.columns)
     if len(table.columns) != len(model.columns):
         raise DataError(f"--columns names {len(table.columns)} columns, the model has {len(model.columns)}")

@@ -62,6 +62,13 @@ device = click.option(
     show_default=True,
     help="Where to compute: cpu, cuda, or auto: a GPU if there is one.",
 )
+dtype = click.option(
+    "--dtype",
+    type=click.Choice(["float64", "float32"]),
+    default="float64",
+    show_default=True,
+    help="Precision of the flow; float32 is about twice as fast and exact to 1e-5.",
+)
 orientation = click.option(
     "--orientation",
     type=click.Choice(["auto", "jacobian", "metric", "ica", "gaussianization", "temporal", "groups", "none"]),

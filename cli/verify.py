@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import click
 import numpy as np
-import torch
 
 from latentflow.analysis.verification import verify
 from latentflow.analysis.verification_results import Quantiles, Trip, Verification
@@ -49,13 +47,7 @@ MOST_WORST = 3
     type=click.FloatRange(min=0, min_open=True),
     help="Largest error that passes.  [default: 1e-9 in double, 1e-5 in single precision]",
 )
-@click.option(
-    "--dtype",
-    type=click.Choice(["float64", "float32"]),
-    default="float64",
-    show_default=True,
-    help="The precision of the flow.",
-)
+@options.dtype
 @options.device
 @options.seed("the draws")
 @options.as_json
@@ -85,13 +77,15 @@ def command(
 
     The exit code is 0 when all rows and draws pass, 1 when one does not, and 2 for an error.
     """
-    model, model_path, table = open_model_and_table(data, model_path, key=key, columns=columns, device=device)
+    model, model_path, table = open_model_and_table(
+        data, model_path, key=key, columns=columns, device=device, dtype=dtype
+    )
     told = {"command": "verify", "model": str(model_path), "model_hash": model.hash}
     wanted = thin(np.arange(table.n_rows), rows or table.n_rows)
     total = len(wanted) + (draws or len(wanted))
     with RowProgress("verify", total, quiet=quiet or as_json) as progress:
         result = verify(
-            replace(model, dtype=getattr(torch, dtype)),
+            model,
             _chosen(table, missing, wanted),
             n_rows=len(wanted),
             draws=draws,

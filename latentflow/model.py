@@ -38,6 +38,9 @@ FAR_PROBABILITY = 1e-9
 #: In what a latent can be told: as the standard normal it is, or at the scale of the source behind it.
 SCALES = ("latent", "source")
 
+#: In which the flow may be integrated.
+PRECISIONS = ("float64", "float32")
+
 Floats = NDArray[np.float64]
 
 
@@ -176,7 +179,9 @@ class FittedFlow:
         error = float(0.5 * (both[0] - both[1]).std() / math.sqrt(len(start)))
         return _array(z), both.mean(0), error
 
-    def decode(self, Z: ArrayLike, carried: ArrayLike | None = None, *, scale: str = "latent") -> Floats:
+    def decode(
+        self, Z: ArrayLike, carried: ArrayLike | None = None, *, scale: str = "latent", first_row: int = 0
+    ) -> Floats:
         """Rows in the user's units whose latents are Z: the inverse of :meth:`encode`.
 
         Parameters
@@ -186,6 +191,8 @@ class FittedFlow:
             The carried directions; without them their mean, zero, is taken.
         scale : {"latent", "source"}
             What Z holds.
+        first_row : int
+            Position of Z[0] in the user's table, for warnings.
 
         Returns
         -------
@@ -197,6 +204,35 @@ class FittedFlow:
             If the shapes are not those of this model, or a latent is not finite.
         LatentFlowError
             If the model has no source scale, and it is asked for.
+
+        Warns
+        -----
+        LatentFlowWarning
+            If no row was found for some latents, naming their positions.
+        """
+        X, residual = self.decode_with_residual(Z, carried, scale=scale)
+        missed = np.flatnonzero(~(residual <= self.residual_limit))
+        if len(missed):
+            warnings.warn(
+                unsolved(missed + first_row, float(np.nanmax(residual))), LatentFlowWarning, stacklevel=2
+            )
+        return X
+
+    @property
+    def residual_limit(self) -> float:
+        """max |E(x) − z| above which a latent counts as not decoded: 1e-9 in double, 1e-5 in single precision."""
+        return 1e-9 if self.dtype == torch.float64 else 1e-5
+
+    def decode_with_residual(
+        self, Z: ArrayLike, carried: ArrayLike | None = None, *, scale: str = "latent"
+    ) -> tuple[Floats, Floats]:
+        """As :meth:`decode`, with what is left of each latent instead of a warning.
+
+        Returns
+        -------
+        X : ndarray, shape (n, D)
+        residual : ndarray, shape (n,)
+            max |E(x) − z| in units of the latents.
         """
         sources = self._sources(scale)
         z = np.asarray(Z, dtype=np.float64)
@@ -210,8 +246,8 @@ class FittedFlow:
             raise DataError(f"carried directions must have shape {(len(z), rest)}, not {beside.shape}")
         if sources is not None:
             z = sources.inverse(z)
-        x, _ = self.flow.decode(self.tensor(z @ self.orientation.rotation.T))
-        return self.preprocessor.inverse(np.concatenate([_array(x), beside], axis=1))
+        x, residual = self.flow.decode(self.tensor(z @ self.orientation.rotation.T))
+        return self.preprocessor.inverse(np.concatenate([_array(x), beside], axis=1)), _array(residual)
 
     def clean(
         self,
@@ -258,7 +294,8 @@ class FittedFlow:
         far = np.flatnonzero(encoding.far)
         if len(far) and len(removed):
             warnings.warn(extrapolation(far + first_row), LatentFlowWarning, stacklevel=2)
-        return self.decode(without(encoding.latents, removed), encoding.carried).reshape(samples.shape)
+        kept = without(encoding.latents, removed)
+        return self.decode(kept, encoding.carried, first_row=first_row).reshape(samples.shape)
 
     def linear_picture(self, X: ArrayLike) -> LinearPicture:
         """Mean Jacobians over rows in the user's units: which columns each latent reads, and which it moves.
@@ -300,7 +337,9 @@ class FittedFlow:
         return write_bytes(self._to_bytes(), Path(path))
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], *, device: str = "auto") -> FittedFlow:
+    def load(
+        cls, path: str | os.PathLike[str], *, device: str = "auto", dtype: str = "float64"
+    ) -> FittedFlow:
         """Read a model file.
 
         Parameters
@@ -308,13 +347,17 @@ class FittedFlow:
         path : path
         device : str
             ``auto`` takes CUDA when there is one.
+        dtype : {"float64", "float32"}
+            Precision of the flow. Single is about twice as fast, and decodes to 1e-5 of a latent.
 
         Raises
         ------
         ModelFileError
             If the file is missing, damaged, not a model, or of an unknown version.
         """
-        return cls(**read_model(Path(path)), device=choose_device(device))
+        if dtype not in PRECISIONS:
+            raise LatentFlowError(f"dtype must be {' or '.join(PRECISIONS)}, not {dtype!r}")
+        return cls(**read_model(Path(path)), device=choose_device(device), dtype=getattr(torch, dtype))
 
     def _to_bytes(self) -> bytes:
         return model_bytes(self)
@@ -338,6 +381,15 @@ class FittedFlow:
     def _far(self, inside: Floats, z: Floats) -> NDArray[np.bool_]:
         limit = float(chi2.isf(FAR_PROBABILITY, z.shape[1]))
         return (np.linalg.norm(inside, axis=1) > FAR_FACTOR * self.reach) | ((z**2).sum(1) > limit)
+
+
+def unsolved(rows: NDArray[np.intp], residual: float) -> str:
+    """What to tell of latents for which no row was found."""
+    named = ", ".join(str(row) for row in rows[:10]) + (", …" if len(rows) > 10 else "")
+    return (
+        f"{len(rows)} of the latents could not be decoded exactly, up to {residual:.1g} is left: rows {named}; "
+        "`latentflow verify` tells more, and a fit with a finer --accuracy helps"
+    )
 
 
 def choose_device(name: str) -> torch.device:

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from latentflow.data.tables import open_table
+from latentflow.flow.probability_flow import ProbabilityFlow
 
 
 def encode_and_decode(run, data, tiny, *words):
@@ -113,3 +114,29 @@ def test_sources_in_a_csv_are_told_from_latents_by_the_option(run, scaled_folder
     np.testing.assert_allclose(open_table(out).read(), rows, atol=1e-6)
     run("decode", latents, "-o", out)
     assert np.abs(open_table(out).read() - rows).max() > 0.01
+
+
+def test_latents_that_no_row_has_are_named(run, folder, monkeypatch):
+    """A row that cannot be inverted is never passed over."""
+    run("encode", folder / "data.h5")
+    exact = ProbabilityFlow.decode
+
+    def astray(self, z, **settings):
+        x, residual = exact(self, z, **settings)
+        residual[[1, 4]] = 0.02
+        return x, residual
+
+    monkeypatch.setattr(ProbabilityFlow, "decode", astray)
+    done = run("decode", folder / "data.latents.h5", "--json")
+    told = json.loads(done.stdout)
+    assert (told["unsolved_rows"], told["largest_residual"]) == ([1, 4], 0.02)
+    assert "rows 1, 4" in done.stderr
+
+
+def test_single_precision_is_decoded_in_single_precision(run, folder):
+    run("encode", folder / "data.h5", "--dtype", "float32")
+    told = json.loads(run("decode", folder / "data.latents.h5", "--json").stdout)
+    assert told["unsolved_rows"] == []
+    assert 1e-9 < told["largest_residual"] < 1e-5
+    before, after = open_table(folder / "data.h5").read(), open_table(folder / "data.decoded.h5").read()
+    np.testing.assert_allclose(after, before, atol=1e-4)
