@@ -10,7 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from latentflow.data.preprocess import Preprocessor
-from latentflow.errors import DataError, LatentFlowError, ModelFileError
+from latentflow.errors import DataError, LatentFlowError, LatentFlowWarning, ModelFileError
 from latentflow.fitting import fit_flow
 from latentflow.flow.grids import log_uniform_grid
 from latentflow.flow.orientation import Orientation
@@ -249,3 +249,24 @@ def test_samples_have_the_law_of_the_data(model, rows):
     drawn = model.sample(300, np.random.default_rng(0))
     assert abs(drawn[:, 0].mean() - rows[:, 0].mean()) < 0.5
     assert (drawn[:, 2] == drawn[:, 2].round()).all()
+
+
+def test_random_traces_leave_the_mean_density_and_state_their_error(model, rows):
+    exact, found = model.encode(rows, log_prob=True), model.encode(rows, log_prob=True, trace_seed=3)
+    assert exact.trace_error is None
+    assert found.trace_error > 0
+    assert abs(found.log_prob.mean() - exact.log_prob.mean()) < 5 * found.trace_error
+    np.testing.assert_allclose(found.latents, exact.latents, atol=1e-10)
+
+
+def test_rows_that_cannot_be_decoded_are_named(model, monkeypatch):
+    exact = type(model.flow).decode
+
+    def astray(self, z, **settings):
+        x, residual = exact(self, z, **settings)
+        residual[2] = np.nan
+        return x, residual
+
+    monkeypatch.setattr(type(model.flow), "decode", astray)
+    with pytest.warns(LatentFlowWarning, match="rows 102"):
+        model.decode(np.zeros((5, len(model.latent_names))), first_row=100)

@@ -56,7 +56,7 @@ SOLVERS: dict[str, Solver] = {
     # the exponential forms: predictors, and predictor-correctors
     **{f"eab{order}": Multistep("velocity", order) for order in (2, 3, 4, 5)},
     **{f"pec{order}": Multistep("velocity", order, corrector=True) for order in (3, 4, 5)},
-    # samplers of the literature
+    # samplers of the literature, their polynomials integrated exactly (2M as published takes ½h(1 − e⁻ʰ) for its slope)
     "ddim": Multistep("noise", 1),
     "dpm-solver-2": ExponentialMidpoint("noise"),
     "dpm-solver++2m": Multistep("data", 2),

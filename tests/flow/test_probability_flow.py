@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from latentflow.flow import probability_flow
-from latentflow.flow.grids import log_uniform_grid
+from latentflow.flow.grids import blended_grid, log_uniform_grid
 from latentflow.flow.probability_flow import ProbabilityFlow
 from latentflow.score.oracles import GaussianOracle, IndependentOracle, MixtureOracle
 from latentflow.score.sizing import plan_training
@@ -203,3 +203,71 @@ def test_tangents_along_a_direction_are_those_of_the_jacobian(network):
     np.testing.assert_allclose(along, (jacobian @ directions[:, :, None])[:, :, 0], atol=1e-10)
     # the backward integration is the inverse up to the error of the solver
     np.testing.assert_allclose(flow.decode_along(z, along), directions, atol=1e-2)
+
+
+def test_random_traces_are_unbiased_with_errors_of_each_row_own(network):
+    flow = ProbabilityFlow(network, log_uniform_grid(0.02, 15.0, 24))
+    x = torch.tensor(np.random.default_rng(0).normal(size=(300, 4)))
+    z, exact = flow.encode_with_log_det(x)
+    draws = []
+    for seed in range(20):
+        same, estimate = flow.encode_with_log_det(x, generator=torch.Generator().manual_seed(seed))
+        np.testing.assert_allclose(same, z, atol=1e-12)
+        draws.append((estimate - exact).numpy())
+    errors = np.array(draws)
+    spread = errors.std(0).mean()
+    assert spread > 0.01
+    assert abs(errors.mean()) < 4 * spread / math.sqrt(errors.size)
+    # a direction that rows shared would move all of them together
+    means = errors.mean(1)
+    assert means.std() < 3 * spread / math.sqrt(len(x))
+
+
+def test_discrete_log_det_is_that_of_the_discrete_map_and_close_to_the_continuous_one(network):
+    x = torch.tensor(np.random.default_rng(0).normal(size=(20, 4)))
+    gaps = []
+    for steps in (24, 96):
+        flow = ProbabilityFlow(network, log_uniform_grid(0.02, 15.0, steps))
+        z, sign, log_det = flow.encode_with_discrete_log_det(x)
+        jacobian = torch.autograd.functional.jacobian(lambda r, flow=flow: flow._forward(r[None])[0], x[0])
+        np.testing.assert_allclose(log_det[0], torch.linalg.slogdet(jacobian)[1], atol=1e-9)
+        np.testing.assert_allclose(z, flow.encode(x), atol=1e-12)
+        assert (sign > 0).all()
+        gaps.append(float((log_det - flow.encode_with_log_det(x)[1]).abs().max()))
+    assert 0 < gaps[1] < 0.05 * gaps[0]
+
+
+@pytest.mark.parametrize("solver", ["pec3", "pec4", "pec5", "eab3", "ab4", "rk4", "dpm-solver++2m"])
+def test_decoding_solves_for_the_row_that_is_encoded_to_the_latent(network, solver):
+    flow = ProbabilityFlow(network, blended_grid(0.02, 15.0, 24), solver)
+    rng = np.random.default_rng(2)
+    rows, latents = (torch.tensor(rng.normal(size=(60, 4))) for _ in range(2))
+    back, residual = flow.decode(flow.encode(rows))
+    assert float(residual.max()) <= 1e-11
+    np.testing.assert_allclose(back, rows, atol=1e-8)
+    x, residual = flow.decode(latents)
+    np.testing.assert_allclose(flow.encode(x), latents, atol=1e-10)
+    np.testing.assert_allclose(residual, (flow.encode(x) - latents).abs().amax(1), atol=1e-13)
+
+
+def test_decoding_by_passes_on_differences_is_cheap(network, monkeypatch):
+    """Rows evaluated for a decode, in plain decodes: an approximate inverse, two passes on differences, one check."""
+    flow, evaluated = ProbabilityFlow(network, blended_grid(0.02, 15.0, 36), "pec4"), []
+    velocity = ProbabilityFlow._velocity
+
+    def counted(self, u, y):
+        evaluated.append(len(y))
+        return velocity(self, u, y)
+
+    monkeypatch.setattr(ProbabilityFlow, "_velocity", counted)
+    z = torch.tensor(np.random.default_rng(3).normal(size=(200, 4)))
+    for tolerance, most in ((1e-5, 3.5), (1e-9, 10.0)):
+        evaluated.clear()
+        flow.decode(z, tolerance=tolerance)
+        assert 2 < sum(evaluated) / len(z) / flow.evaluations <= most
+
+
+def test_a_solver_that_scales_its_state_refuses_a_log_determinant(network):
+    flow = ProbabilityFlow(network, log_uniform_grid(0.02, 15.0, 24), "dpm-solver++2m")
+    with pytest.raises(ValueError, match="pec4"):
+        flow.log_prob(torch.zeros(2, 4, dtype=torch.float64))
