@@ -50,9 +50,7 @@ def _of_model(file: Path) -> tuple[dict[str, Any], list[str]]:
         field("hash", model.hash),
         field("fitted on", f"{source}{where}, {count(record['n_rows'], 'row')}"),
         *model_lines(model),
-        field(
-            "flow", f"{len(model.sigmas) - 1} steps, noise {record['sigma_min']:g} to {record['sigma_max']:g}"
-        ),
+        field("flow", _flow(model)),
         *(field("warning", warning) for warning in record["warnings"]),
     ]
     result = {
@@ -65,6 +63,15 @@ def _of_model(file: Path) -> tuple[dict[str, Any], list[str]]:
         "record": record,
     }
     return result, lines
+
+
+def _flow(model: FittedFlow) -> str:
+    """Solver and grid, and the error of latents where it was measured at the fit."""
+    found = (
+        f"{len(model.sigmas) - 1} steps of {model.solver}, noise {model.sigmas[0]:g} to {model.sigmas[-1]:g}"
+    )
+    grid = model.record.get("grid")
+    return f"{found}, mean error of a latent {grid['mean_error']:.0e}" if grid else found
 
 
 def _of_data(file: Path, key: str | None) -> tuple[dict[str, Any], list[str]]:
