@@ -307,7 +307,7 @@ def measure(options: argparse.Namespace, device: str, threads: int) -> dict[str,
     for name in options.sets:
         exact = subject(options, name, "float64", device)
         sets[name] = {"network": exact.model.denoiser.network.settings, "low precision": low_precision(exact)}
-        for precision in PRECISIONS:
+        for precision in options.precisions:
             case = subject(options, name, precision, device, exact.grids)
             found: dict[str, Any] = {"evaluation": evaluation(case, options.repeats)}
             if precision != "bfloat16":
@@ -332,6 +332,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--train-seconds", type=float, default=120.0)
+    parser.add_argument("--precisions", nargs="+", default=list(PRECISIONS), choices=list(PRECISIONS))
     parser.add_argument("--out", type=Path, default=HERE)
     options = parser.parse_args()
     runs = [measure(options, "cpu", threads) for threads in options.threads]
