@@ -23,10 +23,9 @@ from torch import Tensor
 from latentflow.flow.grids import blended_grid, log_uniform_grid
 from latentflow.flow.multistep import Multistep, Velocity
 from latentflow.flow.runge_kutta import DORMAND_PRINCE
+from latentflow.flow.solvers import PREDICTOR_CORRECTORS
 from latentflow.score.denoisers import Denoiser
 
-#: Accuracies that a user may ask for: mean ‖z − z*‖ over rows.
-ACCURACIES = (1e-2, 1e-3, 1e-4, 1e-6)
 #: The worst row may be off by so many times the accuracy; of the calibration rows, for others are worse, by so many.
 WORST, TAIL = 20.0, 5.0
 #: Rows that calibrate, numbers (rows × columns) at most; of these, rows that descent sees, and how many of the worst.
@@ -42,8 +41,6 @@ LEARNING_RATE = 0.1
 FEWEST, MOST, SHORT = 8, 1_024, 16
 #: Share of the accuracy that calibration rows must reach, since others will do a little worse.
 SAFETY = 0.75
-#: The solvers to choose from: which order is best depends on how smooth the flow is.
-CANDIDATES = {f"pec{order}": Multistep("velocity", order, corrector=True) for order in (3, 4, 5)}
 
 Floats = NDArray[np.float64]
 
@@ -94,7 +91,7 @@ def calibrate(
     x: Tensor,
     ends: tuple[float, float],
     accuracy: float,
-    candidates: Mapping[str, Multistep] = CANDIDATES,
+    candidates: Mapping[str, Multistep] = PREDICTOR_CORRECTORS,
 ) -> CalibratedGrid:
     """The solver and grid of fewest evaluations found whose mean error on rows is within the accuracy.
 
@@ -142,7 +139,7 @@ def calibrate_steps(
     x: Tensor,
     ends: tuple[float, float],
     steps: int,
-    candidates: Mapping[str, Multistep] = CANDIDATES,
+    candidates: Mapping[str, Multistep] = PREDICTOR_CORRECTORS,
 ) -> CalibratedGrid:
     """The solver and grid of a given number of steps with the least error on rows: its mean, or a share of its largest.
 

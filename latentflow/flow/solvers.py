@@ -23,7 +23,7 @@ from latentflow.flow.runge_kutta import (
     integrate,
 )
 
-__all__ = ["DEFAULT_SOLVER", "SOLVERS", "Solver", "integrate"]
+__all__ = ["PREDICTOR_CORRECTORS", "SOLVERS", "Solver", "integrate"]
 
 
 class Solver(Protocol):
@@ -45,6 +45,9 @@ class Solver(Protocol):
         ...
 
 
+#: Those that fitted models take, on a calibrated grid (`reports/solvers`).
+PREDICTOR_CORRECTORS = {f"pec{order}": Multistep("velocity", order, corrector=True) for order in (3, 4, 5)}
+
 SOLVERS: dict[str, Solver] = {
     "euler": EULER,
     "heun": HEUN,
@@ -55,7 +58,7 @@ SOLVERS: dict[str, Solver] = {
     **{f"ab{order}": Multistep("slope", order, started=True) for order in (2, 3, 4, 5)},
     # the exponential forms: predictors, and predictor-correctors
     **{f"eab{order}": Multistep("velocity", order) for order in (2, 3, 4, 5)},
-    **{f"pec{order}": Multistep("velocity", order, corrector=True) for order in (3, 4, 5)},
+    **PREDICTOR_CORRECTORS,
     # samplers of the literature, their polynomials integrated exactly (2M as published takes ½h(1 − e⁻ʰ) for its slope)
     "ddim": Multistep("noise", 1),
     "dpm-solver-2": ExponentialMidpoint("noise"),
@@ -65,6 +68,3 @@ SOLVERS: dict[str, Solver] = {
     "unipc3": Multistep("noise", 3, corrector=True),
     **{method: Adaptive(method) for method in ORDERS},
 }
-
-#: Chosen by error for evaluations, and by the worst rows, in `reports/solvers`.
-DEFAULT_SOLVER = "pec4"

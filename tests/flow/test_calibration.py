@@ -8,7 +8,6 @@ import torch
 
 from latentflow.flow import calibration
 from latentflow.flow.calibration import (
-    CANDIDATES,
     DESCENT,
     Trial,
     calibrate,
@@ -17,7 +16,7 @@ from latentflow.flow.calibration import (
     resampled,
 )
 from latentflow.flow.grids import blended_grid, log_uniform_grid
-from latentflow.flow.solvers import SOLVERS
+from latentflow.flow.solvers import PREDICTOR_CORRECTORS, SOLVERS
 from latentflow.score.oracles import MixtureOracle
 
 ENDS = (0.05, 10.0)
@@ -107,7 +106,7 @@ def test_the_record_has_everything_but_the_grid(calibrated):
         "max_error": found.max_error,
         "rows": found.rows,
     }
-    assert found.solver in CANDIDATES
+    assert found.solver in PREDICTOR_CORRECTORS
     assert found.rows == 400
 
 
@@ -125,13 +124,15 @@ def test_descent_beats_every_made_grid_on_new_rows():
     assert len(found.sigmas) == steps + 1
     new = draws(oracle(), 1000, 1)
     made = [blended_grid(*ENDS, steps), log_uniform_grid(*ENDS, steps)]
-    best = min(float(errors(oracle(), name, grid, new).mean()) for grid in made for name in CANDIDATES)
+    best = min(
+        float(errors(oracle(), name, grid, new).mean()) for grid in made for name in PREDICTOR_CORRECTORS
+    )
     assert float(errors(oracle(), found.solver, found.sigmas, new).mean()) < 0.6 * best
 
 
 def test_descent_keeps_the_best_grid_that_it_met():
     trial = Trial.of(oracle(), draws(oracle(), 200, 0), ENDS, 1e-6)
-    solver, start = CANDIDATES["pec4"], np.log(blended_grid(*ENDS, 12))
+    solver, start = PREDICTOR_CORRECTORS["pec4"], np.log(blended_grid(*ENDS, 12))
 
     def loss(grid):
         return float(trial.errors(solver, grid).square().mean())
@@ -144,18 +145,21 @@ def test_descent_keeps_the_best_grid_that_it_met():
 
 def test_descent_sees_the_worst_rows_and_some_of_the_others():
     trial = Trial.of(oracle(), draws(oracle(), 768, 0), ENDS, 1e-4)
-    error = trial.errors(CANDIDATES["pec3"], np.log(blended_grid(*ENDS, 10)))
+    error = trial.errors(PREDICTOR_CORRECTORS["pec3"], np.log(blended_grid(*ENDS, 10)))
     rows = trial._some_and_worst(error)
     assert len(rows) == calibration.SOME + calibration.HARD
     assert set(error.argsort()[-calibration.HARD :].tolist()) <= set(rows.tolist())
     few = Trial.of(oracle(), draws(oracle(), 40, 0), ENDS, 1e-4)
-    assert len(few._some_and_worst(few.errors(CANDIDATES["pec3"], np.log(blended_grid(*ENDS, 10))))) == 50
+    assert (
+        len(few._some_and_worst(few.errors(PREDICTOR_CORRECTORS["pec3"], np.log(blended_grid(*ENDS, 10)))))
+        == 50
+    )
 
 
 def test_a_row_without_an_end_counts_as_infinitely_wrong():
     trial = Trial.of(oracle(), draws(oracle(), 50, 0), ENDS, 1e-2)
     trial.start[3] = torch.nan
-    assert trial.errors(CANDIDATES["pec4"], np.log(blended_grid(*ENDS, 12)))[3] == math.inf
+    assert trial.errors(PREDICTOR_CORRECTORS["pec4"], np.log(blended_grid(*ENDS, 12)))[3] == math.inf
 
 
 def test_a_fold_is_seen_where_rows_change_their_order():
@@ -165,7 +169,7 @@ def test_a_fold_is_seen_where_rows_change_their_order():
     for steps in (12, 24, 48, 96, 192):
         grid = log_uniform_grid(*ENDS, steps)
         ordered = bool((encode(law, "pec3", grid, x).diff(dim=0) > 0).all())
-        seen.append(trial.folds(CANDIDATES["pec3"], np.log(grid)))
+        seen.append(trial.folds(PREDICTOR_CORRECTORS["pec3"], np.log(grid)))
         assert seen[-1] != ordered
     assert seen == sorted(seen, reverse=True)
     assert seen[0]
