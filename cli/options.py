@@ -67,7 +67,7 @@ dtype = click.option(
     type=click.Choice(["float64", "float32"]),
     default="float64",
     show_default=True,
-    help="Precision of the flow; float32 is about twice as fast and exact to 1e-5.",
+    help="Precision of the flow; float32 is about twice as fast, and decodes to about 1e-5.",
 )
 orientation = click.option(
     "--orientation",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import math
 import os
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -91,7 +92,13 @@ class FittedFlow:
     def __post_init__(self) -> None:
         if cast(Orientation | None, self.orientation) is None:
             self.orientation = Orientation.identity(self.preprocessor.n_flow)
-        self.denoiser = self.denoiser.to(device=self.device, dtype=self.dtype).eval().requires_grad_(False)
+        # a copy, since `to` works in place, and another model may hold the same denoiser in another precision
+        own = copy.deepcopy(self.denoiser).to(device=self.device, dtype=self.dtype)
+        self.denoiser = own.eval().requires_grad_(False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The fields alone: the flow is made again where it is wanted."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -348,7 +355,7 @@ class FittedFlow:
         device : str
             ``auto`` takes CUDA when there is one.
         dtype : {"float64", "float32"}
-            Precision of the flow. Single is about twice as fast, and decodes to 1e-5 of a latent.
+            Precision of the flow. Single is about twice as fast, and decodes latents of ordinary size to 1e-5.
 
         Raises
         ------

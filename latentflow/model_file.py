@@ -23,6 +23,7 @@ from latentflow.errors import ModelFileError
 from latentflow.flow.grids import log_uniform_grid
 from latentflow.flow.linear_picture import LinearPicture
 from latentflow.flow.orientation import Orientation
+from latentflow.flow.solvers import SOLVERS
 from latentflow.flow.source_scale import SourceScale
 from latentflow.score.denoisers import NetworkDenoiser
 from latentflow.score.networks import build_network
@@ -127,13 +128,16 @@ def _fields(header: dict[str, Any], tensors: dict[str, Tensor]) -> dict[str, Any
     turned, scale, picture = (
         _arrays(tensors, part) for part in ("orientation.", "source_scale.", "linear_picture.")
     )
+    solver = header["solver"]
+    if solver not in SOLVERS:
+        raise KeyError(f"solver {solver}")
     return {
         "preprocessor": Preprocessor.from_state(header["preprocessor"], _arrays(tensors, "preprocessor.")),
         "denoiser": denoiser,
         "sigmas": tensors["flow.sigmas"].numpy()
         if "flow.sigmas" in tensors
         else log_uniform_grid(**header["grid"]),
-        "solver": header["solver"],
+        "solver": solver,
         "record": header["record"],
         "roles": tensors["rows.role"].numpy(),
         "reach": header["reach"],

@@ -138,7 +138,8 @@ class _Figures:
         index, residual, error = every["index"], every["residual"], every["error"]
         with np.errstate(invalid="ignore"):  # an infinite error over an infinite condition number
             over = error / every["condition"]
-        judged = over if scaled else error
+        # where no condition number is known the error itself is judged, which is stricter
+        judged = np.where(np.isnan(over), error, over) if scaled else error
         lost, folded = np.isinf(residual), every["sign"] <= 0
         # a fold is worse than any error, as it does not vanish with rounding
         worst = np.lexsort((-np.fmax(residual, judged), ~folded, ~lost))[:WORST]

@@ -1,9 +1,8 @@
 """A grid found once on calibration rows, then frozen: the noise levels at which a given accuracy costs least.
 
 The error of a grid is that of z against a converged solution, and it can be differentiated in the grid, so the steps
-are found by gradient descent on it (as Tong et al. 2025, arXiv 2405.15506, find sampling grids for images), from a
-graded start. Dynamic programming over local errors (Chen et al. 2024, arXiv 2405.11326) cannot see that
-errors of neighbouring steps cancel, and was worse for multistep methods (`reports/solvers`).
+are found by gradient descent on it (as Tong et al. 2025, arXiv 2405.15506, find sampling grids for images). Dynamic
+programming over local errors (Chen et al. 2024, arXiv 2405.11326) cannot see that errors of neighbouring steps cancel.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -62,6 +61,8 @@ class CalibratedGrid:
         The largest.
     rows : int
         Calibration rows.
+    folds : bool or None
+        Whether the map still folds at one of them; None where that was not looked at.
     """
 
     solver: str
@@ -70,6 +71,7 @@ class CalibratedGrid:
     mean_error: float
     max_error: float
     rows: int
+    folds: bool | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values without the grid itself, for the training record."""
@@ -77,13 +79,19 @@ class CalibratedGrid:
         return {"steps": len(found.pop("sigmas")) - 1, **found}
 
     def warnings(self) -> list[str]:
-        """What to tell a user of a grid that misses its accuracy."""
-        if self.mean_error <= self.accuracy:
-            return []
-        return [
-            f"the accuracy {self.accuracy:g} of the latents was not reached: their mean error is {self.mean_error:.1g} "
-            f"with {len(self.sigmas) - 1} steps; decoding is exact all the same"
-        ]
+        """What to tell a user of a grid that misses its accuracy, or that folds."""
+        found, steps = [], len(self.sigmas) - 1
+        if not (self.mean_error <= self.accuracy and self.max_error <= WORST * self.accuracy):
+            found.append(
+                f"the accuracy {self.accuracy:g} of the latents was not reached: their mean error is "
+                f"{self.mean_error:.1g}, the largest {self.max_error:.1g}, with {steps} steps"
+            )
+        if self.folds:
+            found.append(
+                f"with {steps} steps the encoder still folds at training rows, which then share latents with others: "
+                "fit again with a finer --accuracy, and see `latentflow verify`"
+            )
+        return found
 
 
 def calibrate(
@@ -118,7 +126,7 @@ def calibrate(
     if lengths[name] <= SHORT:
         grid = resampled(start, lengths[name])
         if not trial.folds(candidates[name], grid):
-            return trial.result(name, candidates[name], grid)
+            return replace(trial.result(name, candidates[name], grid), folds=False)
     tried = sorted(lengths, key=lambda each: lengths[each])[:DESCENTS]
     shapes = {name: trial.descend(candidates[name], start, DESCENT) for name in tried}
     lengths = {name: trial.shortest(candidates[name], shape) for name, shape in shapes.items()}
@@ -129,9 +137,13 @@ def calibrate(
         grid = trial.descend(solver, resampled(shape, max(FEWEST, round(share * steps))), POLISH)
         if trial.good(solver, grid):
             break
-    while trial.folds(solver, grid) and len(grid) <= MOST:
+    else:
+        grid = resampled(shape, steps)
+    folds = trial.folds(solver, grid)
+    while folds and len(grid) <= MOST:
         grid = trial.descend(solver, resampled(grid, math.ceil(1.15 * (len(grid) - 1))), POLISH)
-    return trial.result(name, solver, grid)
+        folds = trial.folds(solver, grid)
+    return replace(trial.result(name, solver, grid), folds=folds)
 
 
 def calibrate_steps(
@@ -201,7 +213,8 @@ class Trial:
         start = evenly(x, max(64, min(ROWS, NUMBERS // x.shape[1]))) / math.sqrt(1 + ends[0] ** 2)
         with torch.no_grad():
             target = _converged(partial(_velocity, denoiser), start, ends, 0.02 * accuracy)
-        return cls(denoiser, start, target, ends, accuracy)
+        solved = target.isfinite().all(1)
+        return cls(denoiser, start[solved], target[solved], ends, accuracy)
 
     def errors(self, solver: Multistep, grid: Floats) -> Tensor:
         """‖z − z*‖ of each row, shape (n,); infinite where z is not finite."""
@@ -256,8 +269,7 @@ class Trial:
 
     def _some_and_worst(self, error: Tensor) -> Tensor:
         """Positions of rows spread evenly, and of those with the largest errors."""
-        half = len(error) // 4
-        worst = error.argsort(descending=True)[: min(HARD, half)]
+        worst = error.argsort(descending=True)[: min(HARD, len(error) // 4)]
         return torch.cat([evenly(torch.arange(len(error), device=error.device), SOME), worst])
 
     def _descend(

@@ -88,10 +88,9 @@ class Multistep:
     axis: str = "log_sigma"
     started: bool = False
 
-    @property
-    def carries_log_det(self) -> bool:
-        """Whether a log-determinant may be a coordinate of the state: it is not scaled as the others are."""
-        return self.prediction in ("velocity", "slope")
+    def __post_init__(self) -> None:
+        if self.started and self.corrector:
+            raise ValueError("a multistep method with a corrector starts by itself")
 
     def evaluations(self, steps: int) -> int:
         """One a step, and three more for each that starts it."""

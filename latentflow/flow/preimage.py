@@ -21,7 +21,7 @@ from torch import Tensor
 from latentflow.flow.multistep import Kept, Multistep, Velocity, combine
 
 #: Elements (rows × columns²) of the Jacobians that a Newton step takes at once.
-_JACOBIAN_ELEMENTS = 1 << 16
+_JACOBIAN_ELEMENTS = 1 << 20
 #: Backward passes on differences before the encoder itself is asked.
 MOST_SWEEPS = 2
 #: What they integrate with: differences change from node to node, which a high order would blow up.
@@ -78,7 +78,7 @@ def solve(encoder: Encoder, z: Tensor, tolerance: float, rounds: int) -> tuple[T
         rows = search.improve(rows, candidate)
         rows = rows[search.residual[rows] > tolerance]
     stalled = search.left(tolerance) if rounds else rows[:0]
-    for part in stalled.split(max(1, _JACOBIAN_ELEMENTS // (8 * z.shape[1] ** 2))):
+    for part in stalled.split(max(1, _JACOBIAN_ELEMENTS // z.shape[1] ** 2)):
         search.newton(part, tolerance, rounds)
     return search.x, search.residual
 
@@ -114,12 +114,12 @@ class _Search:
             if len(rows) == 0:
                 return
             jacobian = self.encoder.jacobian(self.x[rows])
+            finite = jacobian.isfinite().all(2).all(1) & self.encoded[rows].isfinite().all(1)
+            rows, jacobian = rows[finite], jacobian[finite]
             defect = (self.z[rows] - self.encoded[rows])[:, :, None]
-            step, left = (
-                torch.linalg.lstsq(jacobian, defect).solution[:, :, 0],
-                torch.arange(len(rows), device=rows.device),
-            )
-            moved = []
+            # the pseudo-inverse serves where the map is about to fold, on any device
+            step = (torch.linalg.pinv(jacobian) @ defect)[:, :, 0]
+            left, moved = torch.arange(len(rows), device=rows.device), [rows[:0]]
             for halving in range(8):
                 taken = self.improve(rows[left], self.x[rows[left]] + step[left] * 0.5**halving)
                 moved.append(taken)
@@ -157,14 +157,16 @@ def swept_back(
     rows, before = torch.arange(len(z), device=z.device), torch.full_like(z[:, 0], math.inf)
     for _ in range(MOST_SWEEPS):
         old = points[0][rows]
-        points[:, rows], values[:, rows] = _sweep(
-            solver, velocity, grid, points[:, rows], values[:, rows], z[rows]
-        )
-        change = (points[0][rows] - old).abs().amax(1)
+        moved = _sweep(solver, velocity, grid, points[:, rows], values[:, rows], z[rows])
+        change = (moved[0][0] - old).abs().amax(1)
         gain = torch.where(before[rows].isfinite(), change / before[rows], _FIRST_GAIN)
+        # a pass that does not contract is not taken: defect correction or Newton has to help
+        helps = gain < 1
+        rows, change, gain = rows[helps], change[helps], gain[helps]
+        points[:, rows], values[:, rows] = moved[0][:, helps], moved[1][:, helps]
         before[rows] = change
-        # what is left is about the change times the gain of a pass; where there is none, Newton has to help
-        rows = rows[(change * gain > tolerance) & (gain < 1)]
+        # what is left is about the change times the gain of a pass
+        rows = rows[change * gain > tolerance]
         if len(rows) == 0:
             break
     return start, points[0]

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 
 import numpy as np
@@ -33,7 +33,9 @@ EXACT_TRACE_DIMENSION = 256
 #: Rademacher probes of Hutchinson's estimate.
 TRACE_PROBES = 32
 #: Numbers (rows × columns) integrated at once; within an evaluation rows are taken as many as the caches hold.
-CHUNK_ELEMENTS = 1 << 16
+CHUNK_ELEMENTS, GPU_CHUNK_ELEMENTS = 1 << 16, 1 << 22
+#: Fields kept, over the nodes of the grid: Runge–Kutta methods evaluate between nodes too.
+_FIELDS_KEPT = 8
 
 #: (u, y) ↦ F, shape (n, d), and its divergence, shape (n,).
 Trace = Callable[[float, Tensor], tuple[Tensor, Tensor]]
@@ -156,7 +158,7 @@ class ProbabilityFlow:
             tolerance = 1e-11 if z.dtype == torch.float64 else 2e-6
         solver = SOLVERS[self.solver]
         refined = None
-        if isinstance(solver, Multistep) and solver.carries_log_det and not solver.started:
+        if isinstance(solver, Multistep) and solver.prediction == "velocity" and not solver.started:
             scale = math.sqrt(1 + float(self.sigmas[0]) ** 2)
 
             def refined(rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -166,7 +168,9 @@ class ProbabilityFlow:
         jacobian = lambda rows: self.encode_with_jacobian(rows)[1]  # noqa: E731
         encoder = Encoder(self._forward, self._backward, jacobian, refined)
         with torch.no_grad():
-            pairs = [solve(encoder, part, tolerance, rounds) for part in _chunks(z, z.shape[1])]
+            # all states of a trajectory are kept at once
+            kept = z.shape[1] * max(1, len(self.sigmas) // 32)
+            pairs = [solve(encoder, part, tolerance, rounds) for part in _chunks(z, kept)]
         return torch.cat([p[0] for p in pairs]), torch.cat([p[1] for p in pairs])
 
     @staticmethod
@@ -190,9 +194,18 @@ class ProbabilityFlow:
 
     def _field(self, u: float) -> FieldAt:
         """The field at u = log σ, made once: the nodes are the same for all rows."""
-        if u not in self._fields:
-            self._fields[u] = self.denoiser.at(math.exp(u))
-        return self._fields[u]
+        field = self._fields.get(u)
+        if field is None:
+            field = self.denoiser.at(math.exp(u))
+            if len(self._fields) < _FIELDS_KEPT * len(
+                self.sigmas
+            ):  # an adaptive solver never meets a node again
+                self._fields[u] = field
+        return field
+
+    def __getstate__(self) -> dict[str, object]:
+        """Without the fields, which are made again where they are wanted."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
 
     def _velocity(self, u: float, y: Tensor) -> Tensor:
         field = self._field(u)
@@ -216,14 +229,9 @@ class ProbabilityFlow:
             found, divergence = trace(u, state[:, :d])
             return torch.cat([found, divergence[:, None]], dim=1)
 
-        solver = SOLVERS[self.solver]
-        if isinstance(solver, Multistep) and not solver.carries_log_det:
-            raise ValueError(
-                f"solver {self.solver!r} scales its state: no log-determinant can ride along, take pec4"
-            )
         y = x / math.sqrt(1 + float(self.sigmas[0]) ** 2)
         start = torch.cat([y, y.new_zeros(len(y), 1)], dim=1)
-        return solver.integrate(velocity, start, self._nodes)
+        return SOLVERS[self.solver].integrate(velocity, start, self._nodes)
 
     def _exact_trace(self, probes: Tensor) -> Trace:
         """F and Σ vₖᵀ (∂F/∂y) vₖ for the same directions at every row."""
@@ -269,4 +277,5 @@ def _trace_probes(d: int, like: Tensor) -> Tensor:
 
 
 def _chunks(x: Tensor, elements_per_row: int) -> tuple[Tensor, ...]:
-    return x.split(max(16, CHUNK_ELEMENTS // max(1, elements_per_row)))
+    most = CHUNK_ELEMENTS if x.device.type == "cpu" else GPU_CHUNK_ELEMENTS
+    return x.split(max(16, most // max(1, elements_per_row)))

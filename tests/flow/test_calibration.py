@@ -20,7 +20,7 @@ from latentflow.flow.solvers import PREDICTOR_CORRECTORS, SOLVERS
 from latentflow.score.oracles import MixtureOracle
 
 ENDS = (0.05, 10.0)
-ACCURACIES = (1e-3, 1e-4, 1e-5)
+ACCURACIES = (1e-2, 1e-3, 1e-4, 1e-6)
 
 
 def oracle():
@@ -85,9 +85,9 @@ def test_accuracy_is_kept_on_new_rows(calibrated, accuracy):
 
 def test_finer_accuracy_takes_more_steps(calibrated):
     lengths = [len(calibrated[accuracy].sigmas) for accuracy in ACCURACIES]
-    assert lengths[0] < lengths[1] < lengths[2]
+    assert lengths[0] < lengths[1] < lengths[2] < lengths[3]
     # at a fourth or third order each tenth costs less than twice the steps
-    assert lengths[2] < 4 * lengths[0]
+    assert lengths[3] < 5 * lengths[0]
 
 
 def test_ends_are_exact_and_levels_rise(calibrated):
@@ -105,6 +105,7 @@ def test_the_record_has_everything_but_the_grid(calibrated):
         "mean_error": found.mean_error,
         "max_error": found.max_error,
         "rows": found.rows,
+        "folds": False,
     }
     assert found.solver in PREDICTOR_CORRECTORS
     assert found.rows == 400
@@ -227,3 +228,11 @@ def test_resampling_smooths_what_only_held_at_its_own_length():
 def test_rows_are_spread_evenly():
     np.testing.assert_array_equal(evenly(torch.arange(101), 3), [0, 50, 100])
     np.testing.assert_array_equal(evenly(torch.arange(4), 30), np.arange(4))
+
+
+def test_a_fold_that_is_left_is_told(monkeypatch, hasty):
+    monkeypatch.setattr(calibration, "MOST", 30)
+    law, x = bimodal(), torch.linspace(-1.3, 1.3, 400, dtype=torch.float64)[:, None]
+    found = calibrate(law, x, ENDS, 0.5)
+    assert found.folds
+    assert any("folds" in words for words in found.warnings())

@@ -12,7 +12,7 @@ from latentflow.flow.multistep import Multistep
 from latentflow.flow.predictions import PREDICTIONS
 from latentflow.flow.quadrature import polynomial_weights
 from latentflow.flow.runge_kutta import ExponentialMidpoint
-from latentflow.flow.solvers import PREDICTOR_CORRECTORS, SOLVERS, integrate
+from latentflow.flow.solvers import SOLVERS, integrate
 from latentflow.score.oracles import GaussianOracle, MixtureOracle
 
 LOW, HIGH = 0.1, 10.0
@@ -234,9 +234,3 @@ def test_velocities_are_kept_where_they_were_evaluated():
         torch.testing.assert_close(mixture().velocity(point, math.exp(u)), value)
     torch.testing.assert_close(kept[0][0], rows(4))
     assert not torch.equal(kept[-1][0], end)
-
-
-def test_a_log_det_may_ride_along_where_states_are_not_scaled():
-    may = {name for name in FIXED if getattr(SOLVERS[name], "carries_log_det", False)}
-    assert may == {name for name in FIXED if name.startswith(("ab", "eab", "pec"))}
-    assert set(PREDICTOR_CORRECTORS) <= may
