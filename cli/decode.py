@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from latentflow.data.tables import Table, open_table
 from latentflow.data.writing import TableWriter, read_attribute
+from latentflow.devices import PRECISIONS
+from latentflow.encoding import unsolved
 from latentflow.errors import DataError
-from latentflow.model import PRECISIONS, SCALES, FittedFlow, unsolved
+from latentflow.model import SCALES, FittedFlow
 
 from . import options
 from .naming import beside, check_output, find_model

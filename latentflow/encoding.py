@@ -37,3 +37,12 @@ class Encoding:
     log_prob: Floats | None = None
     log_det: Floats | None = None
     trace_error: float | None = None
+
+
+def unsolved(rows: NDArray[np.intp], residual: float) -> str:
+    """What to tell of latents for which no row was found."""
+    named = ", ".join(str(row) for row in rows[:10]) + (", …" if len(rows) > 10 else "")
+    return (
+        f"{len(rows)} of the latents could not be decoded exactly, up to {residual:.1g} is left: rows {named}; "
+        "`latentflow verify` tells more, and a fit with a finer --accuracy helps"
+    )

@@ -16,11 +16,12 @@ from latentflow import __version__
 from latentflow.data.preprocess import Preprocessor
 from latentflow.data.splits import GAP, HELD_OUT, TRAIN, VALIDATION, Split, make_split
 from latentflow.data.tables import Table
+from latentflow.devices import choose_device
 from latentflow.errors import DataError, LatentFlowError
 from latentflow.flow.anchors import ica_axes
 from latentflow.flow.calibration import calibrate
 from latentflow.flow.starting import choose_start
-from latentflow.model import FittedFlow, choose_device
+from latentflow.model import FittedFlow
 from latentflow.orienting import check_orientation, orient
 from latentflow.score.sizing import plan_training
 from latentflow.score.training import Progress, TrainingRecord, train_denoiser

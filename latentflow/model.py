@@ -20,7 +20,8 @@ from torch import Tensor
 
 from latentflow.cleaning import Latents, extrapolation, latents_to_remove, without
 from latentflow.data.preprocess import Preprocessor
-from latentflow.encoding import Encoding
+from latentflow.devices import PRECISIONS, choose_device
+from latentflow.encoding import Encoding, unsolved
 from latentflow.errors import DataError, LatentFlowError, LatentFlowWarning
 from latentflow.flow.linear_picture import LinearPicture, linear_picture
 from latentflow.flow.orientation import Orientation
@@ -38,9 +39,6 @@ FAR_PROBABILITY = 1e-9
 
 #: In what a latent can be told: as the standard normal it is, or at the scale of the source behind it.
 SCALES = ("latent", "source")
-
-#: In which the flow may be integrated.
-PRECISIONS = ("float64", "float32")
 
 Floats = NDArray[np.float64]
 
@@ -388,33 +386,6 @@ class FittedFlow:
     def _far(self, inside: Floats, z: Floats) -> NDArray[np.bool_]:
         limit = float(chi2.isf(FAR_PROBABILITY, z.shape[1]))
         return (np.linalg.norm(inside, axis=1) > FAR_FACTOR * self.reach) | ((z**2).sum(1) > limit)
-
-
-def unsolved(rows: NDArray[np.intp], residual: float) -> str:
-    """What to tell of latents for which no row was found."""
-    named = ", ".join(str(row) for row in rows[:10]) + (", …" if len(rows) > 10 else "")
-    return (
-        f"{len(rows)} of the latents could not be decoded exactly, up to {residual:.1g} is left: rows {named}; "
-        "`latentflow verify` tells more, and a fit with a finer --accuracy helps"
-    )
-
-
-def choose_device(name: str) -> torch.device:
-    """The torch device of a name; ``auto`` is CUDA when there is one, else the CPU.
-
-    Raises
-    ------
-    LatentFlowError
-        If torch does not know the device, or it is not there.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise LatentFlowError(f"device {name!r} is not available here: try --device auto or cpu") from error
-    return device
 
 
 def _array(tensor: Tensor) -> Floats:

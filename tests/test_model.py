@@ -10,12 +10,13 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from latentflow.data.preprocess import Preprocessor
+from latentflow.devices import choose_device
 from latentflow.errors import DataError, LatentFlowError, LatentFlowWarning, ModelFileError
 from latentflow.fitting import fit_flow
 from latentflow.flow.grids import log_uniform_grid
 from latentflow.flow.orientation import Orientation
 from latentflow.flow.source_scale import SourceScale
-from latentflow.model import FittedFlow, choose_device
+from latentflow.model import FittedFlow
 from latentflow.score.oracles import GaussianOracle
 
 
