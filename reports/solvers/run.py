@@ -21,29 +21,35 @@ from typing import Any
 import torch
 from decoding import decoding
 from density import densities
-from subjects import SIGMA_MAX, TABLES, Ends, Subject, load
+from subjects import SIGMA_MAX, TABLES, Ends, Subject, load, reference
 from summary import write_summary
 from table import Bench, frozen, targets
 
 from latentflow import __version__
 
 HERE = Path(__file__).resolve().parent
-#: Accuracies on whose grids rows are decoded.
-DECODED = (1e-3, 1e-4)
+#: Accuracies on whose grids rows are decoded: the default, and with five columns (nl5) a coarser one, which folds.
+DECODED, COARSE = (1e-4,), {5: (1e-3,)}
 
 
 def target_ranges(subject: Subject) -> dict[str, Ends]:
     """Ranges of σ in which the targets are judged; the first is that of all else."""
     found = {f"{subject.ends[0]:g} to {SIGMA_MAX:g}": subject.ends}
-    return found | {"0.01 to 15": (0.01, SIGMA_MAX), "0.01 to 10": (0.01, 10.0)}
+    # models that start lower are judged from 0.01 as well, where the figures to reach begin
+    return found if subject.ends[0] >= 0.01 else found | {f"0.01 to {SIGMA_MAX:g}": (0.01, SIGMA_MAX)}
+
+
+def to_decode(subject: Subject, grids: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Grids whose decoding is measured."""
+    wanted = (*DECODED, *COARSE.get(subject.train.shape[1], ()))
+    return [grid for grid in grids if grid["accuracy"] in wanted]
 
 
 def wide_part(subject: Subject, known: dict[str, Any]) -> Any:
     """Every solver on every grid that is not calibrated."""
-    bench = Bench(subject)
-    reference = {"steps": bench.reference.steps, "change": bench.reference.change}
-    lines = list(bench.wide())
-    return {"rows": len(bench.x), "ends": list(bench.ends), "reference": reference, "lines": lines}
+    bench, solution = Bench(subject), reference(subject, subject.ends)
+    about = {"steps": solution.steps, "change": solution.change}
+    return {"rows": len(bench.x), "reference": about, "lines": list(bench.wide())}
 
 
 #: Name of a part → how it is measured, given what the set has so far.
@@ -53,12 +59,11 @@ PARTS: dict[str, Callable[[Subject, dict[str, Any]], Any]] = {
     },
     "adaptive": lambda subject, known: list(Bench(subject).adaptive()),
     "frozen": lambda subject, known: frozen(subject, subject.ends),
-    "decoding": lambda subject, known: decoding(
-        subject, [grid for grid in known["frozen"] if grid["accuracy"] in DECODED]
-    ),
+    "decoding": lambda subject, known: decoding(subject, to_decode(subject, known["frozen"])),
     "density": lambda subject, known: densities(subject),
     "wide": wide_part,
     "calibrated": lambda subject, known: list(Bench(subject).calibrated()),
+    "candidates": lambda subject, known: list(Bench(subject).candidates()),
 }
 
 
