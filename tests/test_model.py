@@ -271,3 +271,12 @@ def test_rows_that_cannot_be_decoded_are_named(model, monkeypatch):
     monkeypatch.setattr(type(model.flow), "decode", astray)
     with pytest.warns(LatentFlowWarning, match="rows 102"):
         model.decode(np.zeros((5, len(model.latent_names))), first_row=100)
+
+
+def test_a_copy_in_another_precision_leaves_the_first_as_it_was(model, rows):
+    before = model.encode(rows).latents
+    single = replace(model, dtype=torch.float32)
+    single.encode(rows)
+    fresh = replace(model)
+    np.testing.assert_array_equal(fresh.encode(rows).latents, before)
+    assert next(model.denoiser.parameters()).dtype == torch.float64

@@ -176,6 +176,15 @@ def test_in_single_precision_the_data_error_counts_over_the_condition_number(dty
     assert found.passed is passes
 
 
+def test_rows_without_a_condition_number_are_judged_by_the_error_itself():
+    rows = table()
+    model = wrap(Stretched(100.0, torch.tensor([0.0, 3e-5], dtype=torch.float32)), rows, torch.float32)
+    found = verify(model, blocks(rows), n_rows=len(rows), draws=20, tolerance=1e-5, determinants=10)
+    assert found.data.determinants == 10
+    assert len(found.data.not_restored) == len(rows) - 10
+    assert not found.passed
+
+
 def test_determinants_of_fewer_rows_are_evenly_spaced_over_blocks():
     rows = table(205)
     model = wrap(Folded(), rows)
