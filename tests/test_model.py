@@ -274,9 +274,8 @@ def test_rows_that_cannot_be_decoded_are_named(model, monkeypatch):
 
 
 def test_a_copy_in_another_precision_leaves_the_first_as_it_was(model, rows):
-    before = model.encode(rows).latents
-    single = replace(model, dtype=torch.float32)
-    single.encode(rows)
-    fresh = replace(model)
-    np.testing.assert_array_equal(fresh.encode(rows).latents, before)
-    assert next(model.denoiser.parameters()).dtype == torch.float64
+    first = replace(model)
+    single = replace(first, dtype=torch.float32)
+    assert next(single.denoiser.parameters()).dtype == torch.float32
+    assert next(first.denoiser.parameters()).dtype == torch.float64
+    np.testing.assert_array_equal(first.encode(rows).latents, model.encode(rows).latents)
