@@ -82,8 +82,12 @@ class Bends(nn.Module):
     def _follow(self, starts: list[int], curves: list[Curves]) -> None:
         """Bring some starts near curves, by least squares in value and logarithm of the slope."""
         k = self.slope.shape[1]
+        most = max(curve.at.shape[1] for curve in curves)
         at, value, log_slope = (
-            torch.as_tensor(np.stack([getattr(curve, name) for curve in curves]), dtype=torch.float32)
+            # a curve of fewer points has some of them twice
+            torch.as_tensor(
+                np.stack([_spread(getattr(curve, name), most) for curve in curves]), dtype=torch.float32
+            )
             for name in ("at", "value", "log_slope")
         )
         fitted = Bends([None] * len(curves), k)
@@ -108,6 +112,11 @@ class Bends(nn.Module):
         with torch.no_grad():
             for own, other in zip(self.parameters(), fitted.parameters(), strict=True):
                 own[starts] = other
+
+
+def _spread(values: Floats, most: int) -> Floats:
+    """Columns repeated evenly until there are so many."""
+    return values[:, np.linspace(0, values.shape[1] - 1, most).round().astype(int)]
 
 
 class _Bend(torch.autograd.Function):

@@ -82,3 +82,13 @@ def test_some_are_kept():
     for own, other in zip(kept(u[[2, 0]]), bends(u), strict=True):
         torch.testing.assert_close(own, other[[2, 0]])
     assert all(parameter.requires_grad for parameter in kept.parameters())
+
+
+def test_curves_of_different_lengths_are_followed_side_by_side():
+    def sinh(points):
+        at = np.linspace(-2, 2, points)[None]
+        return Curves(at, np.arcsinh(3 * at), np.log(3 / np.hypot(1, 3 * at)))
+
+    u = torch.linspace(-1.9, 1.9, 60).expand(2, 1, 60)
+    value, _ = Bends([sinh(40), sinh(25)], 1)(u)
+    torch.testing.assert_close(value.detach(), torch.asinh(3 * u), atol=0.1, rtol=0)
