@@ -22,8 +22,9 @@ import torch
 from torch import Tensor
 from torch.func import jvp
 
-from latentflow.flow.multistep import Multistep
-from latentflow.flow.preimage import Encoder, solve, swept_back
+from latentflow.flow.multistep import Kept, Multistep
+from latentflow.flow.preimage import Encoder, solve
+from latentflow.flow.shooting import Pass, Trajectory
 from latentflow.flow.solvers import SOLVERS
 from latentflow.score.denoisers import Denoiser
 from latentflow.score.frozen import FieldAt
@@ -88,7 +89,7 @@ class ProbabilityFlow:
             evaluations for one instead of d + 1. For means over many rows, whose standard error then holds it too.
         """
         d = x.shape[1]
-        matching = -0.5 * d * math.log1p(float(self.sigmas[0]) ** 2)
+        matching = -d * math.log(self._matching)
         with torch.no_grad():
             if generator is None:
                 probes = _trace_probes(d, x)
@@ -156,17 +157,8 @@ class ProbabilityFlow:
         """
         if tolerance is None:
             tolerance = 1e-11 if z.dtype == torch.float64 else 2e-6
-        solver = SOLVERS[self.solver]
-        refined = None
-        if isinstance(solver, Multistep) and solver.prediction == "velocity" and not solver.started:
-            scale = math.sqrt(1 + float(self.sigmas[0]) ** 2)
-
-            def refined(rows: Tensor) -> tuple[Tensor, Tensor]:
-                plain, start = swept_back(solver, self._velocity, rows, self._nodes, 0.3 * tolerance)
-                return scale * plain, scale * start
-
         jacobian = lambda rows: self.encode_with_jacobian(rows)[1]  # noqa: E731
-        encoder = Encoder(self._forward, self._backward, jacobian, refined)
+        encoder = Encoder(self._traced, self._backward, jacobian, self._shoot)
         with torch.no_grad():
             # all states of a trajectory are kept at once
             kept = z.shape[1] * max(1, len(self.sigmas) // 32)
@@ -178,6 +170,11 @@ class ProbabilityFlow:
         with torch.no_grad():
             pairs = zip(_chunks(rows, rows.shape[1]), _chunks(directions, rows.shape[1]), strict=True)
             return torch.cat([jvp(integration, (part,), (along,))[1] for part, along in pairs])
+
+    @property
+    def _matching(self) -> float:
+        """√(1 + σ_min²): a row over its state at the start."""
+        return math.sqrt(1 + float(self.sigmas[0]) ** 2)
 
     @cached_property
     def _nodes(self) -> list[float]:
@@ -214,12 +211,24 @@ class ProbabilityFlow:
         return torch.cat([field.velocity(part) for part in y.split(field.rows_at_once)])
 
     def _forward(self, x: Tensor) -> Tensor:
-        y = x / math.sqrt(1 + float(self.sigmas[0]) ** 2)
+        y = x / self._matching
         return SOLVERS[self.solver].integrate(self._velocity, y, self._nodes)
+
+    def _traced(self, x: Tensor) -> tuple[Tensor, Trajectory | None]:
+        """The encoder, and how it got there where its solver is a multistep one."""
+        solver = SOLVERS[self.solver]
+        if not isinstance(solver, Multistep):
+            return self._forward(x), None
+        kept: list[Kept] = []
+        z = solver.integrate(self._velocity, x / self._matching, self._nodes, kept)
+        return z, Trajectory.of(kept)
+
+    def _shoot(self, trajectory: Trajectory, miss: Tensor, by: Pass) -> Tensor:
+        return self._matching * trajectory.moved_start(self._velocity, self._nodes, miss, by)
 
     def _backward(self, z: Tensor) -> Tensor:
         y = SOLVERS[self.solver].integrate(self._velocity, z, self._nodes[::-1])
-        return y * math.sqrt(1 + float(self.sigmas[0]) ** 2)
+        return y * self._matching
 
     def _integrate_augmented(self, x: Tensor, trace: Trace) -> Tensor:
         """The state with its log-determinant as last column, shape (n, d + 1)."""
@@ -229,7 +238,7 @@ class ProbabilityFlow:
             found, divergence = trace(u, state[:, :d])
             return torch.cat([found, divergence[:, None]], dim=1)
 
-        y = x / math.sqrt(1 + float(self.sigmas[0]) ** 2)
+        y = x / self._matching
         start = torch.cat([y, y.new_zeros(len(y), 1)], dim=1)
         return SOLVERS[self.solver].integrate(velocity, start, self._nodes)
 
@@ -261,7 +270,7 @@ class ProbabilityFlow:
             return torch.cat([found[:, :, None], derivatives.permute(1, 2, 0) @ state[:, :, 1:]], dim=2)
 
         start = torch.cat([x[:, :, None], basis.expand(len(x), d, d)], dim=2)
-        start = start / math.sqrt(1 + float(self.sigmas[0]) ** 2)
+        start = start / self._matching
         return SOLVERS[self.solver].integrate(velocity, start, self._nodes)
 
 

@@ -251,8 +251,8 @@ def test_decoding_solves_for_the_row_that_is_encoded_to_the_latent(network, solv
     np.testing.assert_allclose(residual, (flow.encode(x) - latents).abs().amax(1), atol=1e-13)
 
 
-def test_decoding_by_passes_on_differences_is_cheap(network, monkeypatch):
-    """Rows evaluated for a decode, in plain decodes: an approximate inverse, two passes on differences, one check."""
+def test_decoding_by_shooting_is_cheap(network, monkeypatch):
+    """Rows evaluated, in plain decodes: an approximate inverse, a check, a pass or a part of one, a check."""
     flow, evaluated = ProbabilityFlow(network, blended_grid(0.02, 15.0, 36), "pec4"), []
     velocity = ProbabilityFlow._velocity
 
@@ -262,7 +262,7 @@ def test_decoding_by_passes_on_differences_is_cheap(network, monkeypatch):
 
     monkeypatch.setattr(ProbabilityFlow, "_velocity", counted)
     z = torch.tensor(np.random.default_rng(3).normal(size=(200, 4)))
-    for tolerance, most in ((1e-5, 3.5), (1e-9, 10.0)):
+    for tolerance, most in ((1e-5, 3.5), (1e-9, 6.5)):
         evaluated.clear()
         flow.decode(z, tolerance=tolerance)
         assert 2 < sum(evaluated) / len(z) / flow.evaluations <= most
