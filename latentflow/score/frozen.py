@@ -27,7 +27,7 @@ GPU_BYTES = 1 << 28
 class FieldAt(ABC):
     """The angular velocity F(·, σ) at one noise level, and its derivatives.
 
-    Both methods can be differentiated in y (``torch.func.jvp``, ``vjp``), not in the weights. A field is made from
+    All methods can be differentiated in y (``torch.func.jvp``, ``vjp``), not in the weights. A field is made from
     the weights as they are, and shares memory with some of them: when they change, it has to be taken again.
     """
 
@@ -35,6 +35,12 @@ class FieldAt(ABC):
     def rows_at_once(self) -> int:
         """Rows, or rows times directions, in one call that make it fastest."""
         return 1024
+
+    def velocities(self, y: Tensor) -> Tensor:
+        """F(y, σ), shape (n, d), of as many states as one likes, taken as many at once as is fastest."""
+        if len(y) <= self.rows_at_once:
+            return self.velocity(y)
+        return torch.cat([self.velocity(part) for part in y.split(self.rows_at_once)])
 
     @abstractmethod
     def velocity(self, y: Tensor) -> Tensor:
@@ -84,6 +90,10 @@ class FieldSum(FieldAt):
     def rows_at_once(self) -> int:
         """Rows, or rows times directions, in one call that make the most demanding part fastest."""
         return min(part.rows_at_once for part in self.parts)
+
+    def velocities(self, y: Tensor) -> Tensor:
+        """F(y, σ), shape (n, d), every part taking as many states at once as suits it."""
+        return reduce(torch.add, (part.velocities(y) for part in self.parts))
 
     def velocity(self, y: Tensor) -> Tensor:
         """F(y, σ), shape (n, d)."""

@@ -48,6 +48,8 @@ from latentflow.flow.probability_flow import ProbabilityFlow  # noqa: E402
 from latentflow.flow.solvers import SOLVERS, integrate  # noqa: E402
 from latentflow.model import FittedFlow  # noqa: E402
 from latentflow.score.denoisers import Denoiser  # noqa: E402
+from latentflow.score.frozen import FieldAt  # noqa: E402
+from latentflow.score.frozen_separable import BREAK_EVEN  # noqa: E402
 
 #: Name of a model file → name of its table among those of reports/first-light.
 TABLES = {"nl5": "nl5", "rings": "rings", "nl10": "nl10", "gas": "gas turbine", "eeg": "EEG, spikes cut"}
@@ -79,7 +81,7 @@ class Subject:
     def flow(self, accuracy: float) -> ProbabilityFlow:
         """The flow on the grid of an accuracy."""
         grid = self.grids[accuracy]
-        return ProbabilityFlow(self.model.denoiser, grid.sigmas, grid.solver)
+        return ProbabilityFlow(self.model.denoiser, grid.sigmas, grid.method)
 
     @property
     def residual(self) -> dict[str, Any]:
@@ -138,10 +140,11 @@ def evaluation(case: Subject, repeats: int) -> list[dict[str, Any]]:
         y = case.rows.repeat(math.ceil(chunk / len(case.rows)), 1)[:chunk]
         few = y[: max(1, chunk // d)]
         with torch.inference_mode():
-            products = products_of(partial(field.velocity, y))
+            # of the network itself, also where the field goes by a table
+            products = products_of(partial(FieldAt.velocities, field, y))
             works: dict[str, Work] = {
                 "plain": partial(denoiser.velocity, y, 0.5),
-                "field": partial(field.velocity, y),
+                "field": partial(field.velocities, y),
                 "products": replay(products, y),
                 "plain tangents": partial(denoiser.push_forward, few, 0.5, basis),
                 "field tangents": partial(field.push_forward, few, basis),
@@ -190,7 +193,9 @@ def encoding(case: Subject, exact: Subject, options: argparse.Namespace) -> dict
     coarse = converged(exact.model.denoiser, flow.sigmas, CONVERGED_STEPS // 2).encode(sample)
     works, errors, evaluations, steps = _peers(case, levels, options)
     with torch.inference_mode():
-        products = products_of(partial(flow.encode, x))
+        # of the network itself: so few rows at once go by no table, which only a CPU has
+        few = BREAK_EVEN - 1 if x.device.type == "cpu" else len(x)
+        products = products_of(lambda: [flow.encode(part) for part in x.split(few)])
     works = {"latentflow": partial(flow.encode, x), "products": replay(products, x), **works}
     timed = race(works, options.repeats, x.device)
     for name in ("latentflow", "dopri5", "dopri5 in chunks"):
