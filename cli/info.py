@@ -67,9 +67,9 @@ def _of_model(file: Path) -> tuple[dict[str, Any], list[str]]:
 
 def _flow(model: FittedFlow) -> str:
     """Solver and grid, and the error of latents where it was measured at the fit."""
-    found = (
-        f"{len(model.sigmas) - 1} steps of {model.solver}, noise {model.sigmas[0]:g} to {model.sigmas[-1]:g}"
-    )
+    blended = "" if model.shares is None else ", orders blended"
+    found = f"{len(model.sigmas) - 1} steps of {model.solver}{blended}, "
+    found += f"noise {model.sigmas[0]:g} to {model.sigmas[-1]:g}"
     grid = model.record.get("grid")
     return f"{found}, mean error of a latent {grid['mean_error']:.0e}" if grid else found
 

@@ -260,6 +260,7 @@ def fit_flow(
         denoiser=denoiser,
         sigmas=grid.sigmas,
         solver=grid.solver,
+        shares=grid.shares,
         record=record,
         roles=split.role,
         reach=float(fixed.norm(dim=1).max()),

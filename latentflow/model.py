@@ -26,6 +26,7 @@ from latentflow.errors import DataError, LatentFlowError, LatentFlowWarning
 from latentflow.flow.linear_picture import LinearPicture, linear_picture
 from latentflow.flow.orientation import Orientation
 from latentflow.flow.probability_flow import ProbabilityFlow
+from latentflow.flow.solvers import solver_of
 from latentflow.flow.source_scale import SourceScale
 from latentflow.model_file import model_bytes, read_model, write_bytes
 from latentflow.score.denoisers import Denoiser
@@ -56,6 +57,8 @@ class FittedFlow:
         The frozen grid of noise levels, in whitened units.
     solver : str
         A name in :data:`latentflow.flow.solvers.SOLVERS`.
+    shares : ndarray, shape (2, steps, 2, 3), optional
+        The blend of its orders on this grid, there and back (:mod:`latentflow.flow.blending`).
     record : dict
         What was done to fit this: rows, split, seed, sizes, history, seconds, warnings.
     roles : ndarray of uint8, shape (n,)
@@ -78,6 +81,7 @@ class FittedFlow:
     denoiser: Denoiser
     sigmas: Floats
     solver: str = "ab4"
+    shares: Floats | None = None
     record: dict[str, Any] = field(default_factory=dict)
     roles: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
     reach: float = math.inf
@@ -111,7 +115,7 @@ class FittedFlow:
     @cached_property
     def flow(self) -> ProbabilityFlow:
         """The probability flow on whitened tensors of this model's device and dtype, before any orientation."""
-        return ProbabilityFlow(self.denoiser, self.sigmas, self.solver)
+        return ProbabilityFlow(self.denoiser, self.sigmas, solver_of(self.solver, self.shares))
 
     @property
     def hash(self) -> str:

@@ -31,10 +31,10 @@ from latentflow.score.networks import build_network
 if TYPE_CHECKING:
     from latentflow.model import FittedFlow
 
-FORMAT = 3
+FORMAT = 4
 #: Formats that this version reads; in 1 the latents had no orientation, and so no source scale; before 3 every grid was
-#: uniform in log σ.
-READ = (1, 2, 3)
+#: uniform in log σ, and before 4 no orders were blended.
+READ = (1, 2, 3, 4)
 _HEADER = "latentflow"
 
 
@@ -70,6 +70,8 @@ def model_bytes(model: FittedFlow) -> bytes:
         # weights are trained in single precision, which holds them exactly
         tensors[f"denoiser.{name}"] = value.detach().to("cpu", torch.float32).contiguous()
     tensors["flow.sigmas"] = torch.tensor(np.asarray(model.sigmas), dtype=torch.float64)
+    if model.shares is not None:
+        tensors["flow.shares"] = torch.tensor(np.asarray(model.shares), dtype=torch.float64)
     tensors["rows.role"] = torch.from_numpy(np.ascontiguousarray(model.roles))
     return serialise(tensors, metadata={_HEADER: json.dumps(header, ensure_ascii=False, sort_keys=True)})
 
@@ -131,6 +133,7 @@ def _fields(header: dict[str, Any], tensors: dict[str, Tensor]) -> dict[str, Any
     solver = header["solver"]
     if solver not in SOLVERS:
         raise KeyError(f"solver {solver}")
+    shares = tensors["flow.shares"].numpy() if "flow.shares" in tensors else None
     return {
         "preprocessor": Preprocessor.from_state(header["preprocessor"], _arrays(tensors, "preprocessor.")),
         "denoiser": denoiser,
@@ -138,6 +141,7 @@ def _fields(header: dict[str, Any], tensors: dict[str, Tensor]) -> dict[str, Any
         if "flow.sigmas" in tensors
         else log_uniform_grid(**header["grid"]),
         "solver": solver,
+        "shares": shares,
         "record": header["record"],
         "roles": tensors["rows.role"].numpy(),
         "reach": header["reach"],

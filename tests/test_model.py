@@ -231,6 +231,18 @@ def test_a_file_from_before_orientations_is_read_as_not_oriented(tmp_path, turne
     np.testing.assert_array_equal(again.encode(rows).latents, latents)
 
 
+def test_the_blend_of_orders_is_part_of_the_file(tmp_path, model, rows):
+    shares = np.random.default_rng(0).uniform(-0.5, 0.5, (2, len(model.sigmas) - 1, 2, 3))
+    blended = replace(model, solver="pec5", shares=shares)
+    loaded = FittedFlow.load(blended.save(tmp_path / "m.safetensors"), device="cpu")
+    np.testing.assert_array_equal(loaded.shares, shares)
+    latents = loaded.encode(rows).latents
+    np.testing.assert_array_equal(latents, blended.encode(rows).latents)
+    np.testing.assert_allclose(loaded.decode(latents), rows, atol=1e-8)
+    # without it the encoder is another one
+    assert np.abs(replace(model, solver="pec5", shares=None).encode(rows).latents - latents).max() > 1e-9
+
+
 def test_wrong_shapes_are_refused(model):
     with pytest.raises(DataError, match="3 columns"):
         model.decode(np.zeros((4, 2)))

@@ -139,28 +139,30 @@ class Multistep:
         return _frozen_plan(self, tuple(grid))
 
     def _plan(self, grid: Tensor) -> list[Step]:
-        kind, at = PREDICTIONS[self.prediction], AXES[self.axis](grid)
+        kind = PREDICTIONS[self.prediction]
         scale, of_state, of_velocity = kind.scale(grid), kind.of_state(grid), kind.of_velocity(grid)
         most = self.order - self.corrector
-        steps = []
-        for n in range(len(grid) - 1):
-            first = max(0, n + 1 - most)
+        predictors = self._weights(grid, most, 0)
+        correctors = self._weights(grid, most, 1) if self.corrector else [()] * len(predictors)
+        return [
+            Step(scale[n + 1] / scale[n], of_state[n], of_velocity[n], predictor, corrector)
+            for n, (predictor, corrector) in enumerate(zip(predictors, correctors, strict=True))
+        ]
 
-            def weights(last: int, first: int = first, n: int = n) -> Tensor:
-                nodes = at[first : last + 1].flip(0)
-                found = polynomial_weights(nodes, grid[n], grid[n + 1], kind.kernel, AXES[self.axis])
-                return found * scale[n + 1]
+    def _weights(self, grid: Tensor, most: int, ahead: int) -> list[Any]:
+        """Weights of each step for the last values, so many at the most and so many more from ahead, newest first."""
+        kind, at = PREDICTIONS[self.prediction], AXES[self.axis](grid)
+        scale, steps = kind.scale(grid), len(grid) - 1
 
-            steps.append(
-                Step(
-                    scale=scale[n + 1] / scale[n],
-                    of_state=of_state[n],
-                    of_velocity=of_velocity[n],
-                    predictor=weights(n),
-                    corrector=weights(n + 1) if self.corrector else (),
-                )
-            )
-        return steps
+        def weights(nodes: Tensor, start: Tensor, end: Tensor) -> Tensor:
+            return polynomial_weights(nodes.flip(-1), start, end, kind.kernel, AXES[self.axis])
+
+        early = min(most - 1, steps)
+        found = [weights(at[: n + 1 + ahead], grid[n], grid[n + 1]) * scale[n + 1] for n in range(early)]
+        if steps > early:
+            windows = at.unfold(0, most + ahead, 1)[: steps - early]
+            found.extend(weights(windows, grid[early:-1], grid[early + 1 :]) * scale[early + 1 :, None])
+        return found
 
 
 @lru_cache(maxsize=64)

@@ -22,10 +22,11 @@ import torch
 from torch import Tensor
 from torch.func import jvp
 
+from latentflow.flow.blending import Blended
 from latentflow.flow.multistep import Kept, Multistep
 from latentflow.flow.preimage import Encoder, solve
 from latentflow.flow.shooting import Pass, Trajectory
-from latentflow.flow.solvers import SOLVERS
+from latentflow.flow.solvers import SOLVERS, Solver
 from latentflow.score.denoisers import Denoiser
 from latentflow.score.frozen import FieldAt
 
@@ -52,8 +53,9 @@ class ProbabilityFlow:
         Trained or in closed form.
     sigmas : sequence of float
         Increasing noise levels σ_min … σ_max.
-    solver : str
-        A name in :data:`latentflow.flow.solvers.SOLVERS`.
+    solver : str or Solver
+        A name in :data:`latentflow.flow.solvers.SOLVERS`, or a solver itself, such as one whose orders were blended
+        for this grid.
 
     Notes
     -----
@@ -63,17 +65,18 @@ class ProbabilityFlow:
 
     denoiser: Denoiser
     sigmas: Sequence[float] | np.ndarray
-    solver: str = "ab4"
+    solver: str | Solver = "ab4"
 
     @property
     def evaluations(self) -> int:
         """Denoiser evaluations of one encoding."""
-        return SOLVERS[self.solver].evaluations(len(self.sigmas) - 1)
+        return self._method.evaluations(len(self.sigmas) - 1)
 
     def encode(self, x: Tensor) -> Tensor:
         """Latents z, shape (n, d), of whitened rows x, shape (n, d)."""
         with torch.no_grad():
-            return torch.cat([self._forward(part) for part in _chunks(x, x.shape[1])])
+            # rows enough for the tables of frozen fields
+            return torch.cat([self._forward(part) for part in _chunks(x, x.shape[1], 4096)])
 
     def encode_with_log_det(
         self, x: Tensor, *, generator: torch.Generator | None = None
@@ -172,6 +175,10 @@ class ProbabilityFlow:
             return torch.cat([jvp(integration, (part,), (along,))[1] for part, along in pairs])
 
     @property
+    def _method(self) -> Solver:
+        return SOLVERS[self.solver] if isinstance(self.solver, str) else self.solver
+
+    @property
     def _matching(self) -> float:
         """√(1 + σ_min²): a row over its state at the start."""
         return math.sqrt(1 + float(self.sigmas[0]) ** 2)
@@ -205,30 +212,26 @@ class ProbabilityFlow:
         return {each.name: getattr(self, each.name) for each in fields(self)}
 
     def _velocity(self, u: float, y: Tensor) -> Tensor:
-        field = self._field(u)
-        if len(y) <= field.rows_at_once:
-            return field.velocity(y)
-        return torch.cat([field.velocity(part) for part in y.split(field.rows_at_once)])
+        return self._field(u).velocities(y)
 
     def _forward(self, x: Tensor) -> Tensor:
         y = x / self._matching
-        return SOLVERS[self.solver].integrate(self._velocity, y, self._nodes)
+        return self._method.integrate(self._velocity, y, self._nodes)
 
     def _traced(self, x: Tensor) -> tuple[Tensor, Trajectory | None]:
         """The encoder, and how it got there where its solver is a multistep one."""
-        solver = SOLVERS[self.solver]
-        if not isinstance(solver, Multistep):
+        if not isinstance(self._method, Multistep):
             return self._forward(x), None
         kept: list[Kept] = []
-        z = solver.integrate(self._velocity, x / self._matching, self._nodes, kept)
+        z = self._method.integrate(self._velocity, x / self._matching, self._nodes, kept)
         return z, Trajectory.of(kept)
 
     def _shoot(self, trajectory: Trajectory, miss: Tensor, by: Pass) -> Tensor:
         return self._matching * trajectory.moved_start(self._velocity, self._nodes, miss, by)
 
     def _backward(self, z: Tensor) -> Tensor:
-        y = SOLVERS[self.solver].integrate(self._velocity, z, self._nodes[::-1])
-        return y * self._matching
+        method = self._method.returning if isinstance(self._method, Blended) else self._method
+        return method.integrate(self._velocity, z, self._nodes[::-1]) * self._matching
 
     def _integrate_augmented(self, x: Tensor, trace: Trace) -> Tensor:
         """The state with its log-determinant as last column, shape (n, d + 1)."""
@@ -240,7 +243,7 @@ class ProbabilityFlow:
 
         y = x / self._matching
         start = torch.cat([y, y.new_zeros(len(y), 1)], dim=1)
-        return SOLVERS[self.solver].integrate(velocity, start, self._nodes)
+        return self._method.integrate(velocity, start, self._nodes)
 
     def _exact_trace(self, probes: Tensor) -> Trace:
         """F and Σ vₖᵀ (∂F/∂y) vₖ for the same directions at every row."""
@@ -271,7 +274,7 @@ class ProbabilityFlow:
 
         start = torch.cat([x[:, :, None], basis.expand(len(x), d, d)], dim=2)
         start = start / self._matching
-        return SOLVERS[self.solver].integrate(velocity, start, self._nodes)
+        return self._method.integrate(velocity, start, self._nodes)
 
 
 def _trace_probes(d: int, like: Tensor) -> Tensor:
@@ -285,6 +288,6 @@ def _trace_probes(d: int, like: Tensor) -> Tensor:
     return torch.as_tensor(signs / math.sqrt(TRACE_PROBES), dtype=like.dtype, device=like.device)
 
 
-def _chunks(x: Tensor, elements_per_row: int) -> tuple[Tensor, ...]:
+def _chunks(x: Tensor, elements_per_row: int, least: int = 16) -> tuple[Tensor, ...]:
     most = CHUNK_ELEMENTS if x.device.type == "cpu" else GPU_CHUNK_ELEMENTS
-    return x.split(max(16, most // max(1, elements_per_row)))
+    return x.split(max(least, most // max(1, elements_per_row)))

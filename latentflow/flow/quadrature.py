@@ -22,13 +22,13 @@ def polynomial_weights(
 ) -> Tensor:
     """Weights wⱼ with Σ wⱼ mⱼ = ∫ κ(u) P(u) du, P the polynomial through the values mⱼ at the nodes.
 
-    Differentiable in nodes, start and end.
+    Differentiable in nodes, start and end; several integrals at once.
 
     Parameters
     ----------
-    nodes : Tensor, shape (q,)
+    nodes : Tensor, shape (..., q)
         Where the values are, on the axis of the polynomial.
-    start, end : Tensor, shape ()
+    start, end : Tensor, shape (...)
         Limits of the integral over u.
     kernel : callable
         κ.
@@ -37,16 +37,17 @@ def polynomial_weights(
 
     Returns
     -------
-    Tensor, shape (q,)
+    Tensor, shape (..., q)
     """
     points, weights = _rule()
-    u = start + (end - start) * points
+    u = start[..., None] + (end - start)[..., None] * points
     at = u if axis is None else axis(u)
     basis = []
-    for j, node in enumerate(nodes):
-        others = torch.cat([nodes[:j], nodes[j + 1 :]])
-        basis.append(((at[:, None] - others) / (node - others)).prod(1))
-    return torch.stack(basis) @ (weights * kernel(u)) * (end - start)
+    for j in range(nodes.shape[-1]):
+        others = torch.cat([nodes[..., :j], nodes[..., j + 1 :]], dim=-1)[..., None, :]
+        basis.append(((at[..., None] - others) / (nodes[..., j, None, None] - others)).prod(-1))
+    integrals = (torch.stack(basis, dim=-2) * (weights * kernel(u))[..., None, :]).sum(-1)
+    return integrals * (end - start)[..., None]
 
 
 @lru_cache(maxsize=1)

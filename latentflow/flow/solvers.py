@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from latentflow.flow.adaptive import ORDERS, Adaptive
+from latentflow.flow.blending import Blended
 from latentflow.flow.multistep import Multistep
 from latentflow.flow.runge_kutta import (
     BOGACKI_SHAMPINE,
@@ -23,7 +26,7 @@ from latentflow.flow.runge_kutta import (
     integrate,
 )
 
-__all__ = ["PREDICTOR_CORRECTORS", "SOLVERS", "Solver", "integrate"]
+__all__ = ["PREDICTOR_CORRECTORS", "SOLVERS", "Solver", "integrate", "solver_of"]
 
 
 class Solver(Protocol):
@@ -68,3 +71,16 @@ SOLVERS: dict[str, Solver] = {
     "unipc3": Multistep("noise", 3, corrector=True),
     **{method: Adaptive(method) for method in ORDERS},
 }
+
+
+def solver_of(name: str, shares: NDArray[np.float64] | None) -> Solver:
+    """A solver by its name, its orders blended for one grid where shares are given, shape (2, steps, 2, 3).
+
+    The first of them serve the way from the smallest noise level to the largest, the others the way back.
+
+    Raises
+    ------
+    KeyError
+        If there is no such solver, or none of this name whose orders can be blended.
+    """
+    return SOLVERS[name] if shares is None else Blended.of(PREDICTOR_CORRECTORS[name], *shares)

@@ -13,6 +13,7 @@ from subjects import Counted, Subject
 from torch import Tensor
 
 from latentflow.flow.probability_flow import ProbabilityFlow
+from latentflow.flow.solvers import solver_of
 
 PRECISIONS = {"double": torch.float64, "single": torch.float32}
 #: Tolerances by precision, 1e-11 being the default; in single precision a residual of 1e-9 is below rounding.
@@ -23,8 +24,8 @@ def decoding(subject: Subject, grids: list[dict[str, Any]]) -> list[dict[str, An
     """A line for each grid (as `calibrate` gave it), precision, tolerance and kind of row."""
     found = []
     for grid in grids:
-        sigmas = np.array(grid["sigmas"])
-        exact = ProbabilityFlow(subject.denoiser, sigmas, grid["solver"])
+        sigmas, solver = np.array(grid["sigmas"]), solver_of(grid["solver"], np.array(grid["shares"]))
+        exact = ProbabilityFlow(subject.denoiser, sigmas, solver)
         generator = torch.Generator().manual_seed(0)
         draws = torch.randn(subject.held_out.shape, generator=generator, dtype=torch.float64)
         back, _ = exact.decode(draws)
@@ -32,7 +33,7 @@ def decoding(subject: Subject, grids: list[dict[str, Any]]) -> list[dict[str, An
             condition, shape = jacobians(exact, rows)
             for precision, dtype in PRECISIONS.items():
                 denoiser = copy.deepcopy(subject.denoiser).to(dtype)
-                flow = ProbabilityFlow(Counted(denoiser), sigmas, grid["solver"])
+                flow = ProbabilityFlow(Counted(denoiser), sigmas, solver)
                 latents = draws.to(dtype) if kind == "draws" else flow.encode(rows.to(dtype))
                 for tolerance in TOLERANCES[precision]:
                     line = {"accuracy": grid["accuracy"], "solver": grid["solver"], "kind": kind}

@@ -63,7 +63,6 @@ PARTS: dict[str, Callable[[Subject, dict[str, Any]], Any]] = {
     "density": lambda subject, known: densities(subject),
     "wide": wide_part,
     "calibrated": lambda subject, known: list(Bench(subject).calibrated()),
-    "candidates": lambda subject, known: list(Bench(subject).candidates()),
 }
 
 

@@ -21,6 +21,7 @@ from latentflow.data.splits import HELD_OUT, TRAIN
 from latentflow.fitting import fit_table
 from latentflow.flow.grids import log_uniform_grid
 from latentflow.flow.probability_flow import ProbabilityFlow
+from latentflow.flow.solvers import Solver
 from latentflow.model import FittedFlow
 from latentflow.score.denoisers import Denoiser
 from latentflow.score.frozen import FieldAt
@@ -180,7 +181,7 @@ def distances(found: Tensor, exact: Tensor) -> Tensor:
     return (found - exact).norm(dim=1)
 
 
-def folded(denoiser: Denoiser, sigmas: Sequence[float] | np.ndarray, solver: str, x: Tensor) -> int:
+def folded(denoiser: Denoiser, sigmas: Sequence[float] | np.ndarray, solver: str | Solver, x: Tensor) -> int:
     """Rows at which the Jacobian of the discrete encoder has no positive determinant."""
     sign = ProbabilityFlow(denoiser, sigmas, solver).encode_with_discrete_log_det(x)[1]
     return int((~(sign > 0)).sum())

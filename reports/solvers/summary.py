@@ -30,7 +30,6 @@ def write_summary(path: Path) -> None:
         ("The frozen grid by accuracy", frozen(sets)),
         ("Mean −log p by range of σ", densities(sets)),
         ("Decoding", decoding(sets)),
-        ("Grids calibrated for one method", candidates(sets)),
         ("Grids calibrated for a number of evaluations", calibrated(sets)),
         ("torchdiffeq's adaptive solvers", adaptive(sets)),
     ]
@@ -187,14 +186,6 @@ def decoding(sets: Sets) -> list[str]:
     ]
     head += ["÷ condition", "cost, evaluations", "cost, seconds", "not inverted", "det ≤ 0", "condition, max"]
     return table([*head, "log-det, discrete − continuous, mean / max"], lines)
-
-
-def candidates(sets: Sets) -> list[str]:
-    """Multistep methods each on its own grid."""
-    return _by_method(
-        {name: [(f"{line['solver']}, {line['evaluations']}", line) for line in known["candidates"]]
-         for name, known in sets.items() if "candidates" in known}
-    )  # fmt: skip
 
 
 def calibrated(sets: Sets) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,9 +14,8 @@ from torch import Tensor
 
 from latentflow.flow.adaptive import ORDERS, Adaptive
 from latentflow.flow.calibration import CalibratedGrid, calibrate, calibrate_steps
-from latentflow.flow.multistep import Multistep
 from latentflow.flow.probability_flow import ProbabilityFlow
-from latentflow.flow.solvers import SOLVERS
+from latentflow.flow.solvers import SOLVERS, Solver
 
 BUDGETS = (10, 16, 20, 28, 36, 48, 64, 80)
 #: The same for the grids that lose at all of them.
@@ -24,8 +23,6 @@ FEWER_BUDGETS = (10, 20, 36, 64)
 #: Where a grid is calibrated, at half a second of descent a step; 20 and 36 are those of the targets.
 CALIBRATED_BUDGETS = (10, 16, 28, 48)
 TARGET_BUDGETS = (20, 36)
-#: Which methods have a grid calibrated for them at the target budgets, beside those that `calibrate` takes.
-CANDIDATES = ("pec3", "pec4", "pec5", "eab3", "eab4", "eab5")
 ACCURACIES = (1e-2, 1e-3, 1e-4, 1e-6)
 #: Held-out rows of the wide table, and training rows that calibrate.
 ROWS, CALIBRATING = 1000, 4000
@@ -57,7 +54,7 @@ class Bench:
         self.x, self.calibrating = subject.rows(ROWS), spread(subject.train, CALIBRATING)
         self.exact = spread(exact(subject, self.ends), ROWS)
 
-    def errors(self, sigmas: Floats, solver: str) -> Tensor:
+    def errors(self, sigmas: Floats, solver: str | Solver) -> Tensor:
         """‖z − z*‖ of the rows, shape (n,)."""
         return distances(ProbabilityFlow(self.denoiser, sigmas, solver).encode(self.x), self.exact)
 
@@ -89,20 +86,11 @@ class Bench:
             started = time.perf_counter()
             found = calibrate_steps(self.denoiser, self.calibrating, self.ends, steps)
             seconds = time.perf_counter() - started
-            line = self.entry(found.solver, "calibrated", found.sigmas)
-            line |= {"seconds": seconds, "sigmas": found.sigmas.tolist()}
-            line["folded"] = folded(self.denoiser, found.sigmas, found.solver, self.x)
+            line = {"solver": found.solver, "grid": "calibrated", "steps": steps, "evaluations": steps}
+            line |= summary_of(self.errors(found.sigmas, found.method)) | {"seconds": seconds}
+            line |= {"sigmas": found.sigmas.tolist(), "shares": found.shares.tolist()}
+            line["folded"] = folded(self.denoiser, found.sigmas, found.method, self.x)
             yield line
-
-    def candidates(self) -> Iterator[dict[str, Any]]:
-        """Multistep methods each on a grid calibrated for itself, by evaluations."""
-        for name in CANDIDATES:
-            method = {name: cast(Multistep, SOLVERS[name])}
-            for steps in TARGET_BUDGETS:
-                found = calibrate_steps(self.denoiser, self.calibrating, self.ends, steps, method)
-                line = self.entry(name, "calibrated", found.sigmas)
-                line["folded"] = folded(self.denoiser, found.sigmas, name, self.x)
-                yield line
 
     def adaptive(self) -> Iterator[dict[str, Any]]:
         """torchdiffeq's solvers by tolerance, all rows in one batch, in σ and in log σ."""
@@ -148,13 +136,14 @@ def targets(subject: Subject, ends: Ends) -> list[dict[str, Any]]:
 
 def on_held_out(subject: Subject, ends: Ends, grid: CalibratedGrid) -> dict[str, Any]:
     """Errors of a grid on every held-out row, and in how many of a thousand it folds."""
-    flow = ProbabilityFlow(subject.denoiser, grid.sigmas, grid.solver)
+    flow = ProbabilityFlow(subject.denoiser, grid.sigmas, grid.method)
     error = distances(flow.encode(subject.held_out), exact(subject, ends))
     return {
         "sigmas": grid.sigmas.tolist(),
+        "shares": grid.shares.tolist(),
         "rows": len(error),
         **summary_of(error),
         "wide": summary_of(spread(error, ROWS)),
-        "folded": folded(subject.denoiser, grid.sigmas, grid.solver, subject.rows(ROWS)),
+        "folded": folded(subject.denoiser, grid.sigmas, grid.method, subject.rows(ROWS)),
         "folded_of": ROWS,
     }
