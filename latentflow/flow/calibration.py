@@ -26,6 +26,8 @@ WORST = 20.0
 FEWEST, MOST = 5, 1_024
 #: An error that is common on a grid of twenty steps, and the order at which it falls with more: the first length.
 COMMON, FALL = 4e-4, 5
+#: Finest accuracy whose first grid has the length that it wants.
+SHAPING = 5e-5
 #: Steps of gradient descent on the first grid, at each other length, and on the way back.
 DESCENT, POLISH, BACK = 48, 24, 60
 #: Shorter lengths that are tried once one will do, and the order at which the error is expected to fall with them.
@@ -111,8 +113,9 @@ def calibrate(denoiser: Denoiser, x: Tensor, ends: tuple[float, float], accuracy
     CalibratedGrid
     """
     trial = Trial.of(denoiser, x, ends, accuracy)
-    steps = min(max(round(20 * (COMMON / accuracy) ** (1 / FALL)), FEWEST), MOST)
-    draft = trial.descend(Draft.first(ends, steps), DESCENT)
+    # a fine accuracy wants more steps than are worth a descent: their shape is found on fewer
+    steps = min(max(round(20 * (COMMON / max(accuracy, SHAPING)) ** (1 / FALL)), FEWEST), MOST)
+    draft = trial.descend(Draft.first(ends, steps, accuracy), DESCENT)
     good, bad, shorter = None, FEWEST - 1, SHORTER
     while True:
         excess = trial.excess(draft)

@@ -28,14 +28,15 @@ SAFETY, TAIL = 0.75, 5.0
 ROWS, NUMBERS, SOME, HARD = 768, 16_384, 64, 32
 #: How often the worst rows are looked for anew in a descent, since it moves them.
 LOOKS = 3
-#: Accuracy down to which descent is in single precision.
+#: Accuracy down to which descent is in single precision, begins with order 4 and blends: finer ones want long grids, on
+#: which order 5 serves every step.
 SINGLE = 1e-5
 #: Squared distance that single precision resolves.
 RESOLVED = 1e-12
 #: Learning rates of a descent from a grid made by hand, from one that has been down already, and on the way back.
 COLD, WARM, BACK = 0.05, 0.03, 0.1
 #: Most steps of a grid that is worth a descent, and of the converged solution.
-LONGEST, FINEST = 256, 1_024
+LONGEST, FINEST = 64, 1_024
 
 Floats = NDArray[np.float64]
 
@@ -56,9 +57,13 @@ class Draft:
     shares: Floats
 
     @classmethod
-    def first(cls, ends: tuple[float, float], steps: int) -> Draft:
-        """Where descent begins: a grid made by hand, and order 4."""
-        return cls(np.log(blended_grid(*ends, steps)), _fourth_order(steps))
+    def first(cls, ends: tuple[float, float], steps: int, accuracy: float = 1.0) -> Draft:
+        """Where descent begins: a grid made by hand, and order 5 for a fine accuracy, else order 4.
+
+        On coarse grids the worst rows of order 4 are better than those of order 5.
+        """
+        shares = np.zeros((steps, 2, LOWER)) if accuracy < SINGLE else _fourth_order(steps)
+        return cls(np.log(blended_grid(*ends, steps)), shares)
 
     @property
     def steps(self) -> int:
@@ -169,7 +174,8 @@ class Trial:
         first, length = float(draft.nodes[0]), float(np.ptp(draft.nodes))
         logits = torch.as_tensor(np.log(np.diff(draft.nodes))).requires_grad_()
         shares = torch.as_tensor(draft.shares).clone().requires_grad_()
-        optimiser = torch.optim.Adam([logits, shares], betas=(0.9, 0.97))
+        moved = [logits, shares] if self.accuracy >= SINGLE else [logits]
+        optimiser = torch.optim.Adam(moved, betas=(0.9, 0.97))
         best, best_error = draft, math.inf
         solver = Blended.of(PREDICTOR_CORRECTORS[BASE], shares)
         for rate in rates:
@@ -224,7 +230,7 @@ def evenly(x: Tensor, most: int) -> Tensor:
 
 
 def _fourth_order(steps: int) -> Floats:
-    """Shares of order 4 alone, whose worst rows are better than those of order 5, shape (steps, 2, 3)."""
+    """Shares of order 4 alone, shape (steps, 2, 3)."""
     shares = np.zeros((steps, 2, LOWER))
     shares[:, :, 0] = 1.0
     return shares

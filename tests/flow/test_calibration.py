@@ -140,13 +140,21 @@ def test_descent_keeps_the_best_draft_that_it_met():
 
 
 def test_orders_are_blended_for_less_error_than_the_steps_alone_can_have(monkeypatch):
-    trial, start = Trial.of(oracle(), draws(oracle(), 300, 0), ENDS, 1e-6), Draft.first(ENDS, 12)
+    trial, start = Trial.of(oracle(), draws(oracle(), 300, 0), ENDS, 1e-4), Draft.first(ENDS, 12)
     both = trial.descend(start, 60)
     monkeypatch.setattr(descent.Blended, "_weights", descent.Blended.__base__._weights)
     alone = trial.descend(start, 60)
     found = float(trial.errors(alone).mean())
     monkeypatch.undo()
     assert float(trial.errors(both).mean()) < 0.7 * found
+
+
+def test_a_fine_accuracy_leaves_order_5_as_it_is():
+    start = Draft.first(ENDS, 12, 1e-6)
+    assert not start.shares.any()
+    found = Trial.of(oracle(), draws(oracle(), 100, 0), ENDS, 1e-6).descend(start, 6)
+    assert not found.shares.any()
+    assert (found.nodes != start.nodes).any()
 
 
 def test_descent_sees_the_worst_rows_and_some_of_the_others():
