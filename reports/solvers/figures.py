@@ -79,7 +79,7 @@ def _beside(axes: Axes, known: dict[str, Any]) -> None:
         marker="D",
         ms=4,
         linewidth=2,
-        label="calibrated, pec3 to pec5",
+        label="calibrated, orders blended",
     )
     other = [a for a in known.get("adaptive", []) if (a["solver"], a["axis"]) == ("dopri5", "sigma")]
     axes.plot(
