@@ -57,7 +57,7 @@ CHUNKS = (128, 256, 512, 1024, 2048, 4096, 8192)
 #: The flow goes from this noise level or the model's own, if that is lower.
 SIGMA_MIN = 0.01
 #: Accuracies of the grids: latents are encoded with the first, densities are told for all.
-ACCURACIES = (1e-3, 1e-4, 1e-6)
+ACCURACIES = (1e-3, 1e-4, 3e-5, 1e-6)
 ENCODING = ACCURACIES[0]
 #: Steps of the converged solution, RK4 in double precision; half as many tell how far it is converged.
 CONVERGED_STEPS = 300

@@ -22,7 +22,7 @@ def tables(result: dict[str, Any]) -> str:
         lines += [f"## {run['device']}, {run['kind']}", ""]
         for name, found in run["sets"].items():
             lines += [f"### {name}", "", *_low_precision(found["low precision"])]
-            for precision in ("float64", "float32", "bfloat16"):
+            for precision in [each for each in ("float64", "float32", "bfloat16") if each in found]:
                 lines += [f"**{precision}**", "", *_evaluation(found[precision]["evaluation"])]
                 if "encoding" in found[precision]:
                     lines += _encoding(found[precision]["encoding"], run["peak_flops"][precision])
