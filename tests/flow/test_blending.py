@@ -36,18 +36,20 @@ def test_a_whole_share_is_the_lower_order_itself(share, name):
     torch.testing.assert_close(found, integrated(SOLVERS[name], GRID), atol=1e-14, rtol=0)
 
 
-def test_halves_are_between():
-    steps = len(GRID) - 1
+def test_predictor_and_corrector_have_shares_of_their_own():
+    steps, shares = len(GRID) - 1, np.zeros((len(GRID) - 1, 2, LOWER))
+    shares[:, 0, 0], shares[:, 1, 0] = 0.5, 0.25
     plans = [
         SOLVERS["pec5"].plan(GRID.tolist()),
-        Blended.of(PREDICTOR_CORRECTORS["pec5"], np.full((steps, 2, LOWER), [0.5, 0, 0])).plan(GRID.tolist()),
+        Blended.of(PREDICTOR_CORRECTORS["pec5"], shares).plan(GRID.tolist()),
         SOLVERS["pec4"].plan(GRID.tolist()),
     ]
-    for high, half, low in zip(*plans, strict=True):
-        for part in ("predictor", "corrector"):
-            own, other = getattr(high, part), getattr(low, part)
-            padded = [*other, *[0.0] * (len(own) - len(other))]
-            np.testing.assert_allclose(getattr(half, part), (np.array(own) + padded) / 2, atol=1e-15)
+    assert len(plans[1]) == steps
+    for high, between, low in zip(*plans, strict=True):
+        for part, share in (("predictor", 0.5), ("corrector", 0.25)):
+            own, other = np.array(getattr(high, part)), np.array(getattr(low, part))
+            padded = np.pad(other, (0, len(own) - len(other)))
+            np.testing.assert_allclose(getattr(between, part), (1 - share) * own + share * padded, atol=1e-15)
 
 
 @pytest.mark.parametrize("seed", range(3))
