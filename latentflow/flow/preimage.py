@@ -4,7 +4,8 @@ An explicit multistep encoder has no inverse in steps, but its pre-image can be 
 from the plain backward integration, checks every row with the encoder itself, and moves the rows that miss: by
 shooting along the trajectory that the check leaves (:mod:`latentflow.flow.shooting`), or, for solvers that leave
 none, by the defect of the whole map, x ← x + G(z) − G(E(x)) (defect correction: Stetter 1978, Numer. Math. 29). Rows
-on which that stalls, where the map is steep, are finished by damped Newton steps.
+on which that stalls, where the map is steep, are finished by damped Newton steps, and where these end in a trough
+beside a fold, by continuation (Allgower and Georg 1990, Numerical Continuation Methods, ch. 2).
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from latentflow.flow.shooting import PASSES, Pass, Trajectory
 
 #: Elements (rows × columns²) of the Jacobians that a Newton step takes at once.
 _JACOBIAN_ELEMENTS = 1 << 20
+#: Stages of a continuation, one attempt after the other, and Newton steps at each stage.
+STAGES, STEPS = (4, 16, 64), 3
 
 Map = Callable[[Tensor], Tensor]
 
@@ -66,6 +69,10 @@ def solve(encoder: Encoder, z: Tensor, tolerance: float, rounds: int) -> tuple[T
     stalled = search.left(tolerance) if rounds else rows[:0]
     for part in stalled.split(max(1, _JACOBIAN_ELEMENTS // z.shape[1] ** 2)):
         search.newton(part, tolerance, rounds)
+        for stages in STAGES:
+            left = part[~(search.residual[part] <= tolerance)]
+            if len(left):
+                search.newton(search.follow(left, stages), tolerance, rounds)
     return search.x, search.residual
 
 
@@ -129,9 +136,7 @@ class _Search:
             jacobian = self.encoder.jacobian(self.x[rows])
             finite = jacobian.isfinite().all(2).all(1) & self.encoded[rows].isfinite().all(1)
             rows, jacobian = rows[finite], jacobian[finite]
-            defect = (self.z[rows] - self.encoded[rows])[:, :, None]
-            # the pseudo-inverse serves where the map is about to fold, on any device
-            step = (torch.linalg.pinv(jacobian) @ defect)[:, :, 0]
+            step = _solved(jacobian, self.z[rows] - self.encoded[rows])
             left, moved = torch.arange(len(rows), device=rows.device), [rows[:0]]
             for halving in range(8):
                 taken = self.improve(rows[left], self.x[rows[left]] + step[left] * 0.5**halving)
@@ -140,3 +145,24 @@ class _Search:
                 if len(left) == 0:
                     break
             rows = torch.cat(moved)
+
+    def follow(self, rows: Tensor, stages: int) -> Tensor:
+        """Let the target walk from where rows are encoded to z, and them after it; returns those that came nearer.
+
+        Whole Newton steps may go uphill, and so out of a trough in which those of :meth:`newton` end.
+        """
+        x, start = self.x[rows], self.encoded[rows]
+        for stage in range(1, stages + 1):
+            target = torch.lerp(start, self.z[rows], stage / stages)
+            for _ in range(STEPS):
+                defect, jacobian = target - self.encoder.forward(x)[0], self.encoder.jacobian(x)
+                finite = jacobian.isfinite().all(2).all(1) & defect.isfinite().all(1)
+                x = x[finite] + _solved(jacobian[finite], defect[finite])
+                rows, start, target = rows[finite], start[finite], target[finite]
+        return self.improve(rows, x)
+
+
+def _solved(jacobian: Tensor, defect: Tensor) -> Tensor:
+    """Newton steps, (n, d): the pseudo-inverse serves where the map is about to fold, on any device."""
+    step: Tensor = (torch.linalg.pinv(jacobian) @ defect[:, :, None])[:, :, 0]
+    return step
