@@ -66,12 +66,16 @@ def _of_model(file: Path) -> tuple[dict[str, Any], list[str]]:
 
 
 def _flow(model: FittedFlow) -> str:
-    """Solver and grid, and the error of latents where it was measured at the fit."""
+    """Solver and grid, and the error of latents and how far two log|det| are apart, where that was measured."""
     blended = "" if model.shares is None else ", orders blended"
     found = f"{len(model.sigmas) - 1} steps of {model.solver}{blended}, "
     found += f"noise {model.sigmas[0]:g} to {model.sigmas[-1]:g}"
     grid = model.record.get("grid")
-    return f"{found}, mean error of a latent {grid['mean_error']:.0e}" if grid else found
+    if grid:
+        found += f", mean error of a latent {grid['mean_error']:.0e}"
+        if grid.get("log_det_gap") is not None:
+            found += f", log|det| of steps and of flow {grid['log_det_gap']:.0e} nats apart"
+    return found
 
 
 def _of_data(file: Path, key: str | None) -> tuple[dict[str, Any], list[str]]:

@@ -15,6 +15,7 @@ from torch import Tensor
 from latentflow.flow.blending import LOWER, Blended
 from latentflow.flow.grids import blended_grid, log_uniform_grid
 from latentflow.flow.multistep import Velocity
+from latentflow.flow.probability_flow import EXACT_TRACE_DIMENSION, ProbabilityFlow
 from latentflow.flow.runge_kutta import DORMAND_PRINCE
 from latentflow.flow.solvers import PREDICTOR_CORRECTORS
 from latentflow.score.denoisers import Denoiser
@@ -26,6 +27,8 @@ BASE = "pec5"
 SAFETY, TAIL = 0.75, 5.0
 #: Rows that calibrate, numbers (rows × columns) at most; of these, rows that descent sees, and how many of the worst.
 ROWS, NUMBERS, SOME, HARD = 768, 16_384, 64, 32
+#: Rows whose two log|det| are compared.
+VOLUMES = 128
 #: How often the worst rows are looked for anew in a descent, since it moves them.
 LOOKS = 3
 #: Accuracy down to which descent is in single precision, begins with order 4 and blends: finer ones want long grids, on
@@ -134,21 +137,32 @@ class Trial:
         error = self.errors(draft)
         return max(float(error.mean()) / SAFETY, float(error.max()) / TAIL) / self.accuracy
 
+    def flow(self, draft: Draft) -> ProbabilityFlow:
+        """The encoder of a draft."""
+        sigmas = np.exp(draft.nodes)
+        sigmas[0], sigmas[-1] = self.ends
+        return ProbabilityFlow(self.denoiser, sigmas, draft.solver)
+
     def folds(self, draft: Draft) -> bool:
         """Whether the discrete map turns space over at a row: the determinant of its Jacobian is not positive."""
-        basis = torch.eye(self.start.shape[1]).to(self.start)
+        sign = self.flow(draft).encode_with_discrete_log_det(self._rows)[1]
+        return bool((sign <= 0).any())
 
-        def velocity(u: float, state: Tensor) -> Tensor:
-            found, derivatives = self.denoiser.push_forward(state[:, :, 0], math.exp(u), basis)
-            return torch.cat([found[:, :, None], derivatives.permute(1, 2, 0) @ state[:, :, 1:]], dim=2)
+    def log_det_gap(self, draft: Draft) -> float | None:
+        """Mean |difference| in nats of the log|det| of the discrete map and the continuous one, on some rows.
 
-        with torch.no_grad():
-            for part in self.start.split(max(16, 4096 // len(basis))):
-                start = torch.cat([part[:, :, None], basis.expand(len(part), -1, -1)], dim=2)
-                jacobian = draft.solver.integrate(velocity, start, draft.nodes.tolist())[:, :, 1:]
-                if bool((torch.linalg.slogdet(jacobian)[0] <= 0).any()):
-                    return True
-        return False
+        None where the continuous one is itself an estimate.
+        """
+        if self.start.shape[1] > EXACT_TRACE_DIMENSION:
+            return None
+        flow, rows = self.flow(draft), evenly(self._rows, VOLUMES)
+        gap = flow.encode_with_discrete_log_det(rows)[2] - flow.encode_with_log_det(rows)[1]
+        return float(gap.abs().mean())
+
+    @property
+    def _rows(self) -> Tensor:
+        """The rows as they were before they were brought to the start of the grid."""
+        return self.start * math.sqrt(1 + self.ends[0] ** 2)
 
     def descend(self, draft: Draft, iterations: int, rate: float = COLD) -> Draft:
         """The best draft met on the way down the root mean squared error of some rows, the worst so far among them."""

@@ -12,6 +12,9 @@ def test_a_model_tells_its_hash_columns_rows_and_training(run, folder, model):
     assert "voltage, current, phase" in text
     assert "210 train, 30 validate, 60 held out" in text
     assert f"{model.record['network']['structure']}; preset" in text
+    grid = model.record["grid"]
+    assert f"mean error of a latent {grid['mean_error']:.0e}" in text
+    assert f"log|det| of steps and of flow {grid['log_det_gap']:.0e} nats apart" in text
 
 
 def test_a_model_is_known_by_its_content(run, folder, model):

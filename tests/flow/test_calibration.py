@@ -10,6 +10,7 @@ from latentflow.flow import calibration, descent
 from latentflow.flow.calibration import calibrate, calibrate_steps
 from latentflow.flow.descent import Draft, Trial, evenly
 from latentflow.flow.grids import blended_grid, log_uniform_grid
+from latentflow.flow.probability_flow import ProbabilityFlow
 from latentflow.flow.solvers import PREDICTOR_CORRECTORS, SOLVERS, solver_of
 from latentflow.score.oracles import MixtureOracle
 
@@ -102,9 +103,26 @@ def test_the_record_has_everything_but_the_grid(calibrated):
         "max_error": found.max_error,
         "rows": found.rows,
         "folds": False,
+        "log_det_gap": found.log_det_gap,
     }
     assert found.solver in PREDICTOR_CORRECTORS
     assert found.rows == 400
+
+
+@pytest.mark.parametrize("accuracy", ACCURACIES)
+def test_the_record_tells_how_far_two_log_dets_are_apart_on_new_rows(calibrated, accuracy):
+    found = calibrated[accuracy]
+    flow = ProbabilityFlow(oracle(), found.sigmas, found.method)
+    new = draws(oracle(), 500, 1)
+    gap = (flow.encode_with_discrete_log_det(new)[2] - flow.encode_with_log_det(new)[1]).abs()
+    assert 0.4 < float(gap.mean()) / found.log_det_gap < 2.5
+    # a derivative is less accurate than what it is taken of, though not by orders of magnitude
+    assert found.log_det_gap < 30 * accuracy
+
+
+def test_where_the_trace_is_an_estimate_no_gap_is_told(monkeypatch, hasty):
+    monkeypatch.setattr(descent, "EXACT_TRACE_DIMENSION", 1)
+    assert calibrate(oracle(), draws(oracle(), 64, 0), ENDS, 1e-2).log_det_gap is None
 
 
 def test_the_same_rows_give_the_same_grid_and_no_gradient_is_left_behind(hasty):
