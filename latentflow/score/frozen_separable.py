@@ -59,45 +59,33 @@ class Perceptrons:
 
     def of(self, which: Tensor) -> Perceptrons:
         """Those of the given axes, shape (c,), in double precision."""
-        return Perceptrons(*(getattr(self, each.name)[which].double() for each in fields(self)))
+        return Perceptrons(*(weight[which].double() for weight in self._weights))
+
+    def ready(self, dtype: torch.dtype) -> Perceptrons:
+        """The same in another precision, each weight in one piece and without a gradient."""
+        return Perceptrons(*(weight.detach().to(dtype).contiguous() for weight in self._weights))
+
+    @property
+    def _weights(self) -> list[Tensor]:
+        return [getattr(self, each.name) for each in fields(self)]
 
 
 class SeparableField(FieldAt):
-    """F(·, σ) = R f(Rᵀ·) with fᵢ(s) = rᵢ · SiLU(Mᵢ SiLU(aᵢ s + bᵢ) + cᵢ) + eᵢ for each axis, all coefficients known.
+    """F(·, σ) = R f(Rᵀ·), with a perceptron for each axis, all coefficients known.
 
     Parameters
     ----------
     axes : Tensor, shape (d, d)
         R.
-    slopes, offsets : Tensor, shape (d, units)
-        a and b.
-    mixing : Tensor, shape (d, units, units)
-        M, for rows of hidden units from the left.
-    mixing_offsets, readout : Tensor, shape (d, units)
-        c and r.
-    bias : Tensor, shape (d,)
-        e.
+    along : Perceptrons
+        f.
     dtype : torch.dtype
         Of the folded weights. The state of a caller in another precision is converted on the way in and out.
     """
 
-    def __init__(
-        self,
-        axes: Tensor,
-        slopes: Tensor,
-        offsets: Tensor,
-        mixing: Tensor,
-        mixing_offsets: Tensor,
-        readout: Tensor,
-        bias: Tensor,
-        dtype: torch.dtype,
-    ):
-        def ready(weight: Tensor) -> Tensor:
-            return weight.detach().to(dtype).contiguous()
-
-        self.axes = ready(axes)
-        weights = (slopes, offsets, mixing, mixing_offsets, readout, bias)
-        self.along = Perceptrons(*(ready(weight) for weight in weights))
+    def __init__(self, axes: Tensor, along: Perceptrons, dtype: torch.dtype):
+        self.axes = axes.detach().to(dtype).contiguous()
+        self.along = along.ready(dtype)
 
     @property
     def rows_at_once(self) -> int:

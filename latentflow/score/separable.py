@@ -6,7 +6,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from latentflow.score.frozen_separable import SeparableField
+from latentflow.score.frozen_separable import Perceptrons, SeparableField
 from latentflow.score.layers import (
     EMBEDDING,
     NoiseEmbedding,
@@ -89,16 +89,15 @@ class SeparableNetwork(VelocityNetwork):
         """F at one noise level, what depends on σ alone worked out; log σ of shape (1,)."""
         film, bias = self._modulations(log_sigma)
         first, first_shift, second, second_shift = (part[0, 0] for part in film)
-        return SeparableField(
-            axes=self.axes,
+        along = Perceptrons(
             slopes=self.slopes * (1 + first),
             offsets=self.offsets * (1 + first) + first_shift,
             mixing=self.mixing * (1 + second)[:, None],
             mixing_offsets=self.mixing_offsets * (1 + second) + second_shift,
             readout=self.readout,
             bias=bias[0, 0],
-            dtype=dtype,
         )
+        return SeparableField(self.axes, along, dtype)
 
     def _modulations(self, log_sigma: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
         """Scales and shifts of both layers, shape (g, 1, d, UNITS) each, and the bias, shape (g, 1, d)."""
