@@ -28,7 +28,7 @@ from latentflow.orientation_ways import (
 FEWEST_ROWS = 1_000
 #: Nats a row and coordinate by which the flow must be better than linear ICA for the mixture not to count as linear.
 ADVANTAGE = 0.01
-#: Mean |cosine| of the metric's axes with FastICA's from which the two count as agreeing.
+#: Mean |cosine| of the metric's axes with FastICA's from which the one counts as confirmed by the other.
 AGREE = 0.9
 
 Floats = NDArray[np.float64]
@@ -41,8 +41,7 @@ def choose(material: Material) -> Orientation:
     of it (:mod:`latentflow.flow.gaussianization`), and the flow itself. Where the flow is no better than linear ICA,
     the mixture is linear, and the axes of a separable score are taken, or FastICA's. Where the layers explain what the
     flow explains, they are taken, the fewest that do, because so small a model does that for the right axes only. Else
-    the axes of the decoder metric are taken where FastICA confirms them, and FastICA's where it does not. With few
-    rows nothing is compared.
+    the axes of the decoder metric are, and whether FastICA confirms them is told. With few rows nothing is compared.
     """
     x = material.x
     k = x.shape[1]
@@ -71,15 +70,12 @@ def choose(material: Material) -> Orientation:
         if layers.log_prob.mean() >= right:
             words = f"a few layers of linear ICA explain the rows about as well as the flow ({told})"
             return _told(from_layers(material, layers), words, figures)
-    by_metric, by_ica = metric(material), from_ica(material, components)
-    figures["agreement_metric_ica"] = both = agreement(by_metric.rotation, by_ica.rotation)
-    if both >= AGREE:
-        words = "no small model tried explains the rows, and the decoder metric and FastICA agree on the axes, whose "
-        words += f"mean |cosine| is {both:.2f}"
-        return _told(by_metric, f"{words} ({told})", figures)
-    words = "no small model tried explains the rows, and the decoder metric and FastICA, which is taken, disagree on "
-    words += f"the axes, whose mean |cosine| is {both:.2f}"
-    return _told(by_ica, f"{words} ({told})", figures)
+    found = metric(material)
+    both = agreement(found.rotation, from_ica(material, components).rotation)
+    figures["agreement_metric_ica"] = both
+    words = "no small model tried explains the rows, so the axes of the decoder metric are taken; FastICA "
+    words += f"{'confirms' if both >= AGREE else 'does not confirm'} them, the mean |cosine| is {both:.2f}"
+    return _told(found, f"{words} ({told})", figures)
 
 
 def _linear(material: Material, components: ICAAxes) -> Orientation:

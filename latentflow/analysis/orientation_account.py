@@ -244,11 +244,6 @@ def _evidence(orientation: Orientation, fastica: FastICASummary, network: str) -
             f"{measured}; the layers that gave the axes started from FastICA's before they were fitted, so that a high "
             "figure is weaker evidence than two ways that never met."
         )
-    if "agreement_metric_ica" in orientation.details:
-        return (
-            f"{measured}; the axes of the decoder's metric were taken because they agree with FastICA's, so that a "
-            "high figure is no further evidence."
-        )
     if "separable" in network:
         return (
             f"{measured}; the network's own axes started from FastICA's before they were learned, so that a high "

@@ -78,7 +78,6 @@ def test_a_network_whose_axes_started_from_fastica_is_not_called_free_of_it() ->
             {"start": "columns, 2 layers"},
             "the layers that gave the axes started from FastICA",
         ),
-        ("metric", {"agreement_metric_ica": 0.93}, "taken because they agree with FastICA"),
     ],
 )
 def test_axes_in_whose_choice_fastica_had_a_part_are_not_called_free_of_it(method, details, told) -> None:
@@ -88,8 +87,9 @@ def test_axes_in_whose_choice_fastica_had_a_part_are_not_called_free_of_it(metho
     assert found.agreement == 0.93
 
 
-def test_a_metric_that_was_asked_for_by_name_is_free_of_fastica() -> None:
-    assert "had no part" in account("metric").evidence
+@pytest.mark.parametrize("details", [{}, {"agreement_metric_ica": 0.93}])
+def test_a_metric_asked_for_or_chosen_is_free_of_fastica(details) -> None:
+    assert "had no part" in account("metric", details=details).evidence
 
 
 def test_a_small_model_that_explains_the_rows_speaks_for_its_axes_and_proves_nothing() -> None:
