@@ -41,6 +41,7 @@ class TrajectoryReport(Result):
     Attributes
     ----------
     n_columns, n_latents : int
+        Columns of the table that the model takes, and its latents.
     n_points : int
         Training rows in the empirical denoiser; 0 where none was made.
     n_train, n_compared : int
@@ -49,7 +50,9 @@ class TrajectoryReport(Result):
     compared_with : str
         What these are: ``held out``, ``training`` or ``all``.
     shape : TrajectoryShape
+        Of the sampling trajectories.
     claims : tuple of Claim
+        Those that a single model can be held against, in the order of their letters.
     mean_shift_gap : float or None
         Largest difference between Euler sampling with the empirical denoiser and annealed mean shift of the same
         training rows, whitened units.

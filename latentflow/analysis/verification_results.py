@@ -19,6 +19,7 @@ class Quantiles(Result):
     n : int
         Rows that have the figure.
     median, q90, q99, q999, maximum : float
+        Quantiles at 50, 90, 99 and 99.9 %, and the largest.
     at : int
         The row of the maximum.
     """
@@ -45,7 +46,17 @@ class Quantiles(Result):
 
 @dataclass(frozen=True)
 class Row(Result):
-    """One row: its position, its latent residual, its data error (whitened) and its condition number, where known."""
+    """One row, with what is known of it.
+
+    Attributes
+    ----------
+    index : int
+        Its position.
+    latent_residual : float
+        As in :class:`Trip`.
+    data_error, condition : float or None
+        As in :class:`Trip`.
+    """
 
     index: int
     latent_residual: float
@@ -109,7 +120,16 @@ class Trip(Result):
 
 @dataclass(frozen=True)
 class ColumnError(Result):
-    """Largest |restored − original| of a column in its own units, and in standard deviations of its rows."""
+    """How far one column is from itself after the way there and back.
+
+    Attributes
+    ----------
+    name : str
+    maximum : float
+        Largest |restored − original|, in the column's own units.
+    in_deviations : float
+        The same in standard deviations of its rows.
+    """
 
     name: str
     maximum: float
@@ -125,6 +145,7 @@ class Verification(Result):
     dtype : str
         The precision in which the flow was integrated.
     tolerance : float
+        Largest latent residual and data error with which a row passes.
     evaluations : int
         Of the denoiser, for one encoding.
     data : Trip

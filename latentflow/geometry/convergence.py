@@ -104,6 +104,7 @@ class StepConvergence(Result):
     Attributes
     ----------
     steps : int
+        Euler steps from data to noise.
     energy : Interval
         Squared energy distance to the rows, whitened units; that of a perfect sample is 0 on average.
     excess : Interval

@@ -38,6 +38,7 @@ class DeviationLevel(Result):
     Attributes
     ----------
     sigma : float
+        The noise level σ.
     deviation_train, deviation_held_out : Interval
         Mean ‖D(x; σ) − D_empirical(x; σ)‖²/d at training and at held-out rows with noise of level σ.
     loss_train, loss_held_out : Interval

@@ -1,4 +1,4 @@
-"""What stands in the JSON of a report, in words, drawn from the records themselves.
+"""What stands in the JSON of reports, in words, drawn from the records themselves.
 
 ``python -m latentflow.report.schema`` prints the document that is kept beside this module as ``SCHEMA.md``.
 """
@@ -35,6 +35,13 @@ from latentflow.analysis.measures import (
 from latentflow.analysis.orientation_account import LatentDetermination, OrientationAccount
 from latentflow.analysis.recovery import Recovery, RecoveryEntry
 from latentflow.analysis.results import SCHEMA_VERSION, FastICASummary, IndependenceResult, Rows, Verdict
+from latentflow.analysis.trajectory_report import TrajectoryReport
+from latentflow.analysis.verification_results import ColumnError, Quantiles, Row, Trip, Verification
+from latentflow.geometry.claims import Claim
+from latentflow.geometry.convergence import StepConvergence
+from latentflow.geometry.score_deviation import DeviationLevel, ScoreDeviation
+from latentflow.geometry.shape import Band, TrajectoryShape
+from latentflow.report.trajectory_page import SCHEMA as TRAJECTORY_SCHEMA
 from latentflow.statistics.interval import Interval, Result
 
 RECORDS: tuple[type[Result], ...] = (
@@ -64,6 +71,18 @@ RECORDS: tuple[type[Result], ...] = (
     Histogram,
 )
 
+TRAJECTORY_RECORDS: tuple[type[Result], ...] = (
+    TrajectoryReport,
+    TrajectoryShape,
+    Band,
+    Claim,
+    ScoreDeviation,
+    DeviationLevel,
+    StepConvergence,
+)
+
+VERIFICATION_RECORDS: tuple[type[Result], ...] = (Verification, Trip, Quantiles, Row, ColumnError)
+
 INTRODUCTION = f"""# The JSON of an independence report
 
 Schema version {SCHEMA_VERSION}, which stands under the key `schema`. A higher number there means that keys were
@@ -77,10 +96,27 @@ is an array of d arrays of d numbers. Objects "by representation" have the keys 
 `latents`, and further ones for further baselines.
 """
 
+TRAJECTORY_INTRODUCTION = f"""# The JSON of a trajectory report
+
+Schema version {TRAJECTORY_SCHEMA}, under the key `schema`. The document is one object, `TrajectoryReport` below, whose
+keys stand beside those that say what made it (versions, model, table, seed); `Interval` is that of the independence
+report.
+"""
+
+VERIFICATION_INTRODUCTION = """# The JSON of `latentflow verify --json`
+
+Under the key `result` stands one object, `Verification` below. Figures that no row has, and infinite ones, are `null`.
+"""
+
 
 def schema_text() -> str:
     """The whole document, in Markdown."""
-    return "\n".join([INTRODUCTION, *(_section(record) for record in RECORDS)])
+    parts = [
+        (INTRODUCTION, RECORDS),
+        (TRAJECTORY_INTRODUCTION, TRAJECTORY_RECORDS),
+        (VERIFICATION_INTRODUCTION, VERIFICATION_RECORDS),
+    ]
+    return "\n".join(text for head, records in parts for text in (head, *map(_section, records)))
 
 
 def described(record: type[Result]) -> dict[str, str]:
@@ -201,6 +237,8 @@ def _kind(hint: Any) -> str:
         return _NAMES[hint]
     if origin in (typing.Union, types.UnionType):
         return " or ".join(_kind(part) for part in inner)
+    if origin is np.ndarray:
+        return "array"
     if origin is tuple:
         if inner[-1] is Ellipsis:
             return f"array of {_kind(inner[0])}"

@@ -13,7 +13,13 @@ import pytest
 import latentflow.report
 from latentflow.analysis.results import SCHEMA_VERSION
 from latentflow.analysis.samples import shown_samples, worst_pairs
-from latentflow.report.schema import RECORDS, meanings, schema_text
+from latentflow.report.schema import (
+    RECORDS,
+    TRAJECTORY_RECORDS,
+    VERIFICATION_RECORDS,
+    meanings,
+    schema_text,
+)
 from latentflow.statistics.interval import Result
 
 DOCUMENT = Path(latentflow.report.__file__).parent / "SCHEMA.md"
@@ -40,7 +46,9 @@ def test_the_document_is_that_of_the_records():
     assert f"Schema version {SCHEMA_VERSION}" in schema_text()
 
 
-@pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.__name__)
+@pytest.mark.parametrize(
+    "record", (*RECORDS, *TRAJECTORY_RECORDS, *VERIFICATION_RECORDS), ids=lambda record: record.__name__
+)
 def test_every_key_has_a_meaning(record):
     words = meanings(record)
     assert list(words) == [field.name for field in dataclasses.fields(record)]
