@@ -47,7 +47,7 @@ def test_the_document_is_that_of_the_records():
 
 
 @pytest.mark.parametrize(
-    "record", (*RECORDS, *TRAJECTORY_RECORDS, *VERIFICATION_RECORDS), ids=lambda record: record.__name__
+    "record", [*RECORDS, *TRAJECTORY_RECORDS, *VERIFICATION_RECORDS], ids=lambda record: record.__name__
 )
 def test_every_key_has_a_meaning(record):
     words = meanings(record)
