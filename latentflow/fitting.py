@@ -23,7 +23,8 @@ from latentflow.flow.calibration import calibrate
 from latentflow.flow.starting import choose_start
 from latentflow.model import FittedFlow
 from latentflow.orienting import check_orientation, orient
-from latentflow.score.sizing import plan_training
+from latentflow.score.denoisers import NetworkDenoiser
+from latentflow.score.sizing import TrainingPlan, plan_training
 from latentflow.score.training import Progress, TrainingRecord, train_denoiser
 
 #: Beyond as many coordinates the separable network is not tried.
@@ -216,25 +217,11 @@ def fit_flow(
         },
     )
 
-    def whitened(rows: Floats, rng: np.random.Generator | None = None) -> Tensor:
-        x, _ = preprocessor.forward(rows, rng)
-        return torch.as_tensor(x[:, :k], dtype=torch.float32, device=target)
-
-    fixed, rows = whitened(X[train]), X[train]
-    validation = whitened(X[split.rows(VALIDATION)])
-    dither = np.random.default_rng([seed, 1])
-    dequantised = any(t.lattice != "none" for t in preprocessor.treatments)
+    fixed, validation = (_whitened(preprocessor, X[split.rows(role)], target) for role in (TRAIN, VALIDATION))
     with one_thread():
-        denoiser, training = train_denoiser(
-            (lambda: whitened(rows, dither)) if dequantised else (lambda: fixed),
-            validation,
-            plan,
-            generator=Generator(target).manual_seed(seed),
-            axes=independent_axes(fixed, seed),
-            redraw=dequantised,
-            progress=progress,
+        denoiser, training = _trained(
+            preprocessor, X[train], fixed, validation, plan, seed=seed, progress=progress
         )
-    with one_thread():
         sigma_min = choose_start(denoiser, validation, (plan.sigma_min, plan.sigma_max))
         grid = calibrate(denoiser, fixed, (sigma_min, plan.sigma_max), accuracy)
     record = {
@@ -278,6 +265,38 @@ def fit_flow(
         )
     oriented.record["seconds"] = clock.monotonic() - started
     return oriented
+
+
+def _whitened(
+    preprocessor: Preprocessor, rows: Floats, device: torch.device, rng: np.random.Generator | None = None
+) -> Tensor:
+    """The coordinates on which the flow lives, dithered on their lattices where there is a generator."""
+    x, _ = preprocessor.forward(rows, rng)
+    return torch.as_tensor(x[:, : preprocessor.n_flow], dtype=torch.float32, device=device)
+
+
+def _trained(
+    preprocessor: Preprocessor,
+    rows: Floats,
+    fixed: Tensor,
+    validation: Tensor,
+    plan: TrainingPlan,
+    *,
+    seed: int,
+    progress: Callable[[Progress], None] | None,
+) -> tuple[NetworkDenoiser, TrainingRecord]:
+    """A denoiser of the training rows, which are dithered anew each time they are drawn where they lie on lattices."""
+    dither = np.random.default_rng([seed, 1])
+    dequantised = any(treatment.lattice != "none" for treatment in preprocessor.treatments)
+    return train_denoiser(
+        (lambda: _whitened(preprocessor, rows, fixed.device, dither)) if dequantised else (lambda: fixed),
+        validation,
+        plan,
+        generator=Generator(fixed.device).manual_seed(seed),
+        axes=independent_axes(fixed, seed),
+        redraw=dequantised,
+        progress=progress,
+    )
 
 
 def _training_record(training: TrainingRecord) -> dict[str, Any]:
