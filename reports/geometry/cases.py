@@ -12,11 +12,9 @@ from torch import Tensor
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "first-light"))
 
+from flows import fitted_flow
 from sets import CASES
 
-from latentflow.data.splits import HELD_OUT, TRAIN
-from latentflow.fitting import fit_table
-from latentflow.model import FittedFlow
 from latentflow.score.denoisers import Denoiser
 from latentflow.score.oracles import MixtureOracle
 
@@ -52,21 +50,8 @@ def subject(name: str, data: Path, models: Path | None) -> Subject:
     """One of :data:`NAMES`; a fitted flow is read from a folder of models where it is there, else fitted now."""
     if name == "oracle":
         return oracle_subject()
-    case = CASES[FITTED[name]](data)
     saved = None if models is None else models / f"{name}.safetensors"
-    if saved is not None and saved.is_file():
-        model = FittedFlow.load(saved, device="cpu")
-    else:
-        model = fit_table(case.table, split=case.split, orientation="none", seed=0, device="cpu")
-        if saved is not None:
-            model.save(saved)
-    if model.record["fingerprint"] != case.table.fingerprint():
-        raise SystemExit(f"{saved} was not fitted to {name}")
-    x, _ = model.preprocessor.forward(case.table.read())
-    rows = model.tensor(x[:, : model.preprocessor.n_flow])
-    train, held_out = (
-        rows[torch.as_tensor(np.flatnonzero(model.roles == role))] for role in (TRAIN, HELD_OUT)
-    )
+    model, train, held_out = fitted_flow(CASES[FITTED[name]](data), saved)
     low, high = float(model.sigmas[0]), float(model.sigmas[-1])
     return Subject(model.denoiser, train, held_out, low, high, False)
 

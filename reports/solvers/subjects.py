@@ -15,14 +15,12 @@ from torch import Tensor
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "first-light"))
 
+from flows import fitted_flow
 from sets import CASES
 
-from latentflow.data.splits import HELD_OUT, TRAIN
-from latentflow.fitting import fit_table
 from latentflow.flow.grids import log_uniform_grid
 from latentflow.flow.probability_flow import ProbabilityFlow
 from latentflow.flow.solvers import Solver
-from latentflow.model import FittedFlow
 from latentflow.score.denoisers import Denoiser
 from latentflow.score.frozen import FieldAt
 
@@ -71,21 +69,8 @@ def spread(x: Tensor, most: int) -> Tensor:
 
 def load(name: str, data: Path, models: Path | None) -> Subject:
     """A subject; the flow is read from a folder of models where it is there, else fitted now and left there."""
-    case = CASES[TABLES[name]](data)
     saved = None if models is None else models / f"{name}.safetensors"
-    if saved is not None and saved.is_file():
-        model = FittedFlow.load(saved, device="cpu")
-    else:
-        model = fit_table(case.table, split=case.split, orientation="none", seed=0, device="cpu")
-        if saved is not None:
-            model.save(saved)
-    if model.record["fingerprint"] != case.table.fingerprint():
-        raise SystemExit(f"{saved} was not fitted to {TABLES[name]}")
-    x, _ = model.preprocessor.forward(case.table.read())
-    rows = torch.as_tensor(x[:, : model.preprocessor.n_flow])
-    train, held_out = (
-        rows[torch.as_tensor(np.flatnonzero(model.roles == role))] for role in (TRAIN, HELD_OUT)
-    )
+    model, train, held_out = fitted_flow(CASES[TABLES[name]](data), saved)
     return Subject(model.denoiser, float(model.sigmas[0]), train, held_out)
 
 
