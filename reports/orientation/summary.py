@@ -100,8 +100,24 @@ def recovery_table(found: Results, d: int, n: int, measure: str, digits: int) ->
         if np.isfinite(means).any():
             best = int(np.nanargmin(means) if measure == "amari" else np.nanargmax(means))
         cells = [_mean(sample, digits) for sample in samples]
-        rows.append([name, *(f"**{cell}**" if i == best else cell for i, cell in enumerate(cells))])
-    return _table(["set", *(METHODS[method] for method in used)], rows)
+        seeds = str(max(len(sample) for sample in samples))
+        rows.append([name, seeds, *(f"**{cell}**" if i == best else cell for i, cell in enumerate(cells))])
+    return _table(["set", "seeds", *(METHODS[method] for method in used)], rows)
+
+
+def by_size(found: Results, groups: bool) -> list[str]:
+    """Mean correlations of `auto` and of FastICA, and seeds, sets down and shapes across, with or without groups."""
+    chosen = [name for name in NAMES if name.startswith("groups") == groups]
+    used = [shape for shape in shapes(found) if set(chosen) & set(sets(found, *shape))]
+    rows = []
+    for name in chosen:
+        samples = [[values(found, name, *shape, method) for method in ("auto", "fastica")] for shape in used]
+        cells = [
+            f"{auto.mean():.3f} / {peer.mean():.3f} ({len(auto)})" if len(auto) and len(peer) else "–"
+            for auto, peer in samples
+        ]
+        rows.append([name, *cells])
+    return _table(["set", *(f"d = {d}, {n} rows" for d, n in used)], rows) if used else []
 
 
 def reached(found: Results) -> list[str]:
@@ -192,6 +208,9 @@ def tables(found: Results) -> str:
             parts.extend([f"## {title}", "", *lines, ""])
 
     section("What auto was to reach", reached(found))
+    title = "By size: mean correlation of auto / FastICA (seeds)"
+    section(title, by_size(found, groups=False))
+    section(f"{title}, mixtures with groups", by_size(found, groups=True))
     for d, n in shapes(found):
         where = f"d = {d}, {n} rows to learn from"
         section(
