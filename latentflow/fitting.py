@@ -22,7 +22,7 @@ from latentflow.flow.anchors import ica_axes
 from latentflow.flow.calibration import calibrate
 from latentflow.flow.starting import choose_start
 from latentflow.model import FittedFlow
-from latentflow.orienting import check_orientation, orient
+from latentflow.orienting import check_orientation, check_rows, orient
 from latentflow.score.denoisers import NetworkDenoiser
 from latentflow.score.sizing import TrainingPlan, plan_training
 from latentflow.score.training import Progress, TrainingRecord, train_denoiser
@@ -208,6 +208,7 @@ def fit_flow(
         X, columns, train=train, tails=tails, components=components, seed=seed, dtype=dtype
     )
     k = preprocessor.n_flow
+    check_rows(orientation, k, len(X), split.role, groups=groups, time=time, time_order=time_order)
     plan = plan_training(
         len(train),
         k,

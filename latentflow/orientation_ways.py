@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,16 +101,29 @@ def ica(material: Material) -> Orientation:
 
 def gaussianization(material: Material) -> Orientation:
     """The rotation nearest to the coordinates of a few layers of linear ICA."""
-    k = material.x.shape[1]
+    check_layered(material.x.shape[1])
+    rotation = ica_axes(material.x, material.seed).rotation
+    of_flow, of_linear = flow_log_prob(material), linear_fit(material, rotation).log_prob
+    right = enough(of_flow, of_linear)
+    best = max(layers_that_explain(material, rotation, right), key=lambda fit: fit.log_prob.mean())
+    levels = {"flow": of_flow.mean(), "linear": of_linear.mean(), "layers": best.log_prob.mean()}
+    explains = "explain" if levels["layers"] >= right else "do not explain"
+    told = ", ".join(f"{name} {level:.2f}" for name, level in levels.items())
+    reason = f"it was asked for; {best.layers} layers of linear ICA {explains} what the flow does (log p of validation "
+    reason += f"rows, whitened, nats: {told})"
+    found = from_layers(material, best)
+    figures: dict[str, Any] = {f"log_prob_{name}": float(level) for name, level in levels.items()}
+    figures["explains"] = bool(levels["layers"] >= right)
+    return replace(found, reason=reason, details={**found.details, **figures})
+
+
+def check_layered(k: int) -> None:
+    """Refuse more latents than layers are tried for."""
     if k > LAYERED_DIMENSION:
         raise LatentFlowError(
             f"orientation gaussianization is for at most {LAYERED_DIMENSION} latents, not {k}: "
             "use --components, or another --orientation"
         )
-    rotation = ica_axes(material.x, material.seed).rotation
-    of_flow, of_linear = flow_log_prob(material), linear_fit(material, rotation).log_prob
-    fits = layers_that_explain(material, rotation, enough(of_flow, of_linear))
-    return from_layers(material, max(fits, key=lambda fit: fit.log_prob.mean()))
 
 
 def temporal(material: Material) -> Orientation:

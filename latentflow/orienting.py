@@ -6,6 +6,7 @@ Orientation needs the trained model and its training rows, and no further traini
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,9 +16,10 @@ from latentflow.errors import DataError, LatentFlowError
 from latentflow.flow.ordering import by_explained_variance, explained_variance, loadings, signs
 from latentflow.flow.orientation import Orientation
 from latentflow.flow.source_scale import SourceScale
+from latentflow.flow.structured_axes import large_groups, paired_rows
 from latentflow.model import FittedFlow
 from latentflow.orientation_choice import choose
-from latentflow.orientation_ways import WAYS, Floats, Integers, Material
+from latentflow.orientation_ways import WAYS, Floats, Integers, Material, check_layered
 
 METHODS = ("auto", *WAYS, "none")
 
@@ -27,6 +29,10 @@ ROWS = 40_000
 STRETCHES = 8
 #: Where time falls at more than this share of the rows, and no two were taken at once, they are out of order.
 OUT_OF_ORDER = 0.1
+#: Times that repeat at more than this share of the steps are too coarse to say which rows follow each other.
+TIES = 0.01
+#: Fewest rows, at all and for each latent, from which axes can be found.
+FEWEST, FEWEST_PER_LATENT = 20, 2
 #: Without validation rows of the fit's own, one row in so many is one.
 VALIDATES = 20
 
@@ -53,7 +59,8 @@ def orient(
     orientation : str
         ``jacobian``: the joint diagonaliser of the denoiser's Jacobians; ``metric``: that of the decoder's metric;
         ``ica``: the rotation nearest to FastICA's components; ``gaussianization``: the one nearest to a few layers of
-        linear ICA; ``temporal``, ``groups``: the joint diagonaliser of lagged or of per-group covariances; ``none``;
+        linear ICA; ``temporal``: the joint diagonaliser of log-variograms, then of greatest autoregressive likelihood;
+        ``groups``: the joint diagonaliser of the covariances within groups; ``none``;
         ``auto``: ``temporal`` or ``groups`` where rows are told to be in time order or to have groups, else what
         :func:`latentflow.orientation_choice.choose` finds.
     groups : array_like, shape (n,), optional
@@ -78,9 +85,12 @@ def orient(
     Raises
     ------
     LatentFlowError
-        If the orientation is unknown, or lacks the time order or the groups that it needs.
+        If the orientation is unknown, or lacks the time order, the groups or the rows that it needs.
     """
-    check_orientation(orientation, groups=groups, time=time, time_order=time_order)
+    roles = _roles(model, len(np.asarray(X)), roles)
+    told: dict[str, Any] = {"groups": groups, "time": time, "time_order": time_order}
+    check_orientation(orientation, **told)
+    check_rows(orientation, model.preprocessor.n_flow, len(np.asarray(X)), roles, **told)
     method = named(orientation, groups=groups, time=time, time_order=time_order)
     material = training_material(
         model, X, groups=groups, time=time, roles=roles, seed=seed, contiguous=method == "temporal"
@@ -107,10 +117,9 @@ def training_material(
 ) -> Material:
     """What the ways to orient work on; parameters as for :func:`orient`, and whether rows that follow are needed."""
     rows = np.asarray(X, dtype=np.float64)
-    if roles is None and len(model.roles) == len(rows):
-        roles = model.roles
+    roles = _roles(model, len(rows), roles)
     positions, recordings = _positions(time if contiguous else None, _labels(groups, len(rows)), len(rows))
-    picked, validation = _pick(len(rows), roles, contiguous=contiguous)
+    picked, validation = _pick(positions, recordings, roles, contiguous=contiguous)
     x = model.preprocessor.forward(rows[picked])[0][:, : model.preprocessor.n_flow]
     return Material(
         model=model,
@@ -173,6 +182,42 @@ def check_orientation(
         _positions(time, _labels(groups, n), n)
 
 
+def check_rows(
+    orientation: str,
+    k: int,
+    n: int,
+    roles: NDArray[np.uint8] | None,
+    *,
+    groups: ArrayLike | None,
+    time: ArrayLike | None,
+    time_order: bool,
+) -> None:
+    """Refuse rows that are too few, or too far apart in time or in groups too small, for k latents.
+
+    The other parameters are those of :func:`orient`; n is the number of rows.
+    """
+    method = named(orientation, groups=groups, time=time, time_order=time_order)
+    if method == "none" or k == 1:
+        return
+    contiguous = method == "temporal"
+    positions, recordings = _positions(time if contiguous else None, _labels(groups, n), n)
+    picked, _ = _pick(positions, recordings, roles, contiguous=contiguous)
+    least = max(FEWEST, FEWEST_PER_LATENT * k)
+    if len(picked) < least:
+        raise DataError(
+            f"{len(picked)} rows are too few to orient {k} latents (below {least}): give more rows, or "
+            "--orientation none"
+        )
+    own = None if recordings is None else recordings[picked]
+    if method == "gaussianization":
+        check_layered(k)
+    elif method == "temporal":
+        paired_rows(positions[picked], own, k)
+    elif method == "groups":
+        assert own is not None
+        large_groups(own, k)
+
+
 def arranged(model: FittedFlow, orientation: Orientation, X: Floats, z: Floats) -> FittedFlow:
     """The model with this orientation, its axes in order of explained variance and signed, its scale and picture.
 
@@ -204,6 +249,11 @@ def arranged(model: FittedFlow, orientation: Orientation, X: Floats, z: Floats) 
     return replace(oriented, picture=oriented.linear_picture(X))
 
 
+def _roles(model: FittedFlow, n: int, roles: NDArray[np.uint8] | None) -> NDArray[np.uint8] | None:
+    """Roles of n rows: those given, or the model's own where they are as many."""
+    return model.roles if roles is None and len(model.roles) == n else roles
+
+
 def _labels(groups: ArrayLike | None, n: int) -> Integers | None:
     if groups is None:
         return None
@@ -232,6 +282,12 @@ def _positions(time: ArrayLike | None, labels: Integers | None, n: int) -> tuple
         raise DataError(
             "time never rises from one row to the next: sort the rows by time, or leave --time out"
         )
+    ties = within & (step == 0)
+    if ties.sum() > TIES * within.sum():
+        raise DataError(
+            f"time stands still at {ties.sum()} of {within.sum()} steps from one row to the next: give finer times, or "
+            "--time-order (time_order=True) for rows at equal steps"
+        )
     falls = within & (step <= 0)
     in_time = np.lexsort((when, own))
     if falls.sum() > OUT_OF_ORDER * within.sum() and (np.diff(when[in_time])[within] > 0).all():
@@ -243,11 +299,14 @@ def _positions(time: ArrayLike | None, labels: Integers | None, n: int) -> tuple
 
 
 def _pick(
-    n: int, roles: NDArray[np.uint8] | None, *, contiguous: bool
+    positions: Integers, recordings: Integers | None, roles: NDArray[np.uint8] | None, *, contiguous: bool
 ) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """Training and validation rows to look at, and which of them validate."""
-    rows = np.arange(n) if roles is None else np.flatnonzero((roles != HELD_OUT) & (roles != GAP))
+    """Training and validation rows to look at, in stretches of time where that counts, and which of them validate."""
+    used = np.ones(len(positions), bool) if roles is None else (roles != HELD_OUT) & (roles != GAP)
+    rows = np.flatnonzero(used)
     if len(rows) > ROWS and contiguous:
+        own = np.zeros(len(rows), np.int64) if recordings is None else recordings[rows]
+        rows = rows[np.lexsort((positions[rows], own))]
         starts = np.linspace(0, len(rows) - ROWS // STRETCHES, STRETCHES).astype(int)
         rows = rows[np.unique(starts[:, None] + np.arange(ROWS // STRETCHES))]
     elif len(rows) > ROWS:

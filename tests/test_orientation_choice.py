@@ -13,10 +13,10 @@ from latentflow.flow import gaussianization
 from latentflow.flow.anchors import ICAAxes, ica_axes, normal_scores
 from latentflow.flow.orientation import Orientation
 from latentflow.flow.peeling import curves_to_normal
-from latentflow.orientation_choice import agreement, choose
+from latentflow.orientation_choice import ENOUGH_ROWS, FAR, SEPARABLE, agreement, choose
 from latentflow.orientation_ways import Material, from_layers, layered_fits, linear_fit
 
-ROWS, LATENTS = 2000, 4
+ROWS, LATENTS = ENOUGH_ROWS, 4
 
 
 @dataclass
@@ -54,6 +54,7 @@ def chosen(monkeypatch):
                 fit(stage.layers - 1, 2),
                 fit(stage.layers, 3),
             ),
+            "layered_fits": lambda material, rotation, layers: (fit(stage.layers, layers),),
             "from_ica": lambda material, found: way("ica"),
             "from_layers": lambda material, layers: way("gaussianization"),
             "jacobian": lambda material: way("jacobian"),
@@ -93,9 +94,42 @@ def test_a_flow_no_better_than_linear_ica_means_a_linear_mixture(chosen):
         assert "linear ICA -5.00" in found.reason
         assert "log_prob_layers" not in found.details
         assert found.details["log_prob_linear"] == -5.0
-        separable = chosen(replace(stage, structure="separable, then free"))
+        separable = chosen(replace(stage, structure=f"{SEPARABLE} + more"))
         assert separable.method == "jacobian"
         assert separable.reason == found.reason
+
+
+def test_a_separable_flow_is_a_linear_model_however_likely(chosen):
+    stage = Stage(flow=-4.0, linear=-5.0, layers=-3.0, structure=SEPARABLE, n=ENOUGH_ROWS)
+    found = chosen(stage)
+    assert found.method == "jacobian"
+    assert "separable along axes of its own" in found.reason
+    assert "log_prob_layers" not in found.details
+    # with more than axes it is not
+    more = replace(stage, structure=f"{SEPARABLE} + residual perceptron of 3 × 128")
+    assert chosen(more).method == "gaussianization"
+
+
+@pytest.mark.parametrize(
+    ("stage", "level"),
+    [
+        (Stage(flow=-5.1, linear=-5.0, n=2000), -5.0),
+        (Stage(flow=-4.0, linear=-5.0, structure=SEPARABLE, n=2000), -4.0),
+    ],
+)
+def test_few_rows_from_which_the_flow_finds_no_bend_are_given_two_layers(chosen, stage, level):
+    found = chosen(replace(stage, layers=level + 1.01 * FAR * LATENTS))
+    assert found.method == "gaussianization"
+    assert "too few for the flow to find a bend" in found.reason
+    assert "2 layers of it" in found.reason
+    # smooth mixtures, and chance, make them a little likelier
+    less = chosen(replace(stage, layers=level + 0.99 * FAR * LATENTS))
+    assert less.method in ("ica", "jacobian")
+    assert "2 layers of it" in less.reason
+    # and from more rows the flow would have found it
+    assert chosen(replace(stage, layers=0.0, n=ENOUGH_ROWS)).method == less.method
+    # nor are any tried in many dimensions
+    assert chosen(replace(stage, layers=0.0, k=33)).method == less.method
 
 
 def test_layers_that_explain_what_the_flow_explains_are_taken(chosen):

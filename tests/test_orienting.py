@@ -19,7 +19,7 @@ from latentflow.flow.grids import log_uniform_grid
 from latentflow.flow.orientation import Orientation
 from latentflow.flow.source_scale import SourceScale
 from latentflow.model import FittedFlow
-from latentflow.orienting import METHODS, arranged, orient
+from latentflow.orienting import METHODS, _pick, _positions, arranged, orient
 from latentflow.score.oracles import IndependentOracle, MixtureOracle
 
 UNDETERMINED = math.pi / 4
@@ -464,6 +464,7 @@ def test_time_does_not_split_groups_that_were_asked_for(grouped):
         ({"time": np.arange(700)[::-1]}, "never rises"),
         ({"time": np.zeros(700)}, "never rises"),
         ({"time": np.array(["noon"] * 700)}, "numbers"),
+        ({"time": np.arange(700) // 2}, "stands still at 350 of 699 steps"),
         ({"time": np.arange(700) % 2}, None),
         ({"time_order": True, "roles": np.tile(np.uint8([0, HELD_OUT, 0, HELD_OUT, GAP]), 140)}, None),
         ({"time": np.arange(700) % 2, "roles": np.tile(np.uint8([0, HELD_OUT]), 350)}, "too few follow"),
@@ -478,15 +479,34 @@ def test_what_cannot_be_done_is_one_line_with_a_way_out(network, rows, settings,
     assert "\n" not in str(caught.value)
 
 
+def test_stretches_of_large_tables_are_of_time_not_of_the_file(monkeypatch):
+    monkeypatch.setattr("latentflow.orienting.ROWS", 800)
+    n = 4000
+    order = np.random.default_rng(0).permutation(n)
+    positions, recordings = _positions(order.astype(float), None, n)
+    picked, _ = _pick(positions, recordings, None, contiguous=True)
+    assert len(picked) == 800
+    # eight stretches of a hundred rows each: nearly every row has the next one beside it
+    assert (np.diff(np.sort(order[picked])) == 1).sum() >= 800 - 8
+
+
 def test_wrong_labels_and_times_are_refused_before_the_training(rows, monkeypatch):
     monkeypatch.setattr("latentflow.fitting.train_denoiser", lambda *_, **__: pytest.fail("it trains"))
     for settings in (
         {"groups": np.zeros(3)},
         {"time": np.zeros(700)},
+        {"time": np.arange(700) // 2},
+        {"groups": np.zeros(700)},
+        {"groups": np.arange(700)},
         {"orientation": "groups"},
         {"orientation": "up"},
     ):
         with pytest.raises(LatentFlowError):
             fit_flow(rows, ["a", "b", "c"], **settings)
+    many = np.random.default_rng(0).normal(size=(400, 33))
+    with pytest.raises(LatentFlowError, match="at most 32 latents"):
+        fit_flow(many, [str(i) for i in range(33)], orientation="gaussianization")
+    with pytest.raises(DataError, match="too few to orient 3 latents"):
+        fit_flow(rows[:20], ["a", "b", "c"])
     with pytest.raises(DataError, match="one label"):
         fit_flow(rows, ["a", "b", "c"], groups=np.zeros(3))

@@ -213,7 +213,8 @@ def conclusion(orientation: Orientation, undetermined: Sequence[tuple[str, str]]
     allowed = f"If {assumed}, the latents are those sources up to order, sign and a monotone scale"
     if undetermined:
         allowed += f", except {_named(undetermined)}, whose axes these data do not fix"
-    if "log_prob_layers" in orientation.details and orientation.method == "gaussianization":
+    explains = "log_prob_layers" in orientation.details and orientation.details.get("explains", True)
+    if explains and orientation.method == "gaussianization":
         return (
             f"{allowed}; that so small a model explains the rows about as well as the flow speaks for that, but no "
             "figure of this report can prove it, for other axes are as independent."

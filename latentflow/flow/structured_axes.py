@@ -72,28 +72,15 @@ def temporal_axes(z: Floats, positions: Integers, recordings: Integers | None = 
     DataError
         If too few rows follow each other at any lag.
     """
-    k = z.shape[1]
-    step = positions if recordings is None else positions + recordings * (np.ptp(positions) + LAGS[-1] + 1)
-    order = np.argsort(step, kind="stable")
-    z, step = z[order], step[order]
-    at = (
-        np.full(int(np.ptp(step)) + LAGS[-1] + 1, -1, dtype=np.int64) if np.ptp(step) < 100 * len(z) else None
-    )
+    pairs, order = paired_rows(positions, recordings, z.shape[1])
+    z = z[order]
     sums, counts, used = [], [], []
-    for lag in LAGS:
-        first, second = _pairs(step, lag, at)
-        if len(first) < max(50, ROWS_PER_COORDINATE * k):
-            continue
+    for lag, (first, second) in pairs.items():
         moved = z[second] - z[first]
         parts = np.arange(len(first)) * PARTS // len(first)
         sums.append(np.stack([0.5 * moved[parts == b].T @ moved[parts == b] for b in range(PARTS)]))
         counts.append(np.bincount(parts, minlength=PARTS))
         used.append(lag)
-    if not used:
-        raise DataError(
-            f"orientation temporal: of {len(z)} rows too few follow each other in time; "
-            "use --orientation auto without --time-order, or rows without gaps"
-        )
     found = _axes(np.stack(sums, 1), np.stack(counts, 1), tuple(used))
     if used[:ORDER] != list(range(1, ORDER + 1)):
         return found
@@ -104,6 +91,44 @@ def temporal_axes(z: Floats, positions: Integers, recordings: Integers | None = 
     )
     # C(l) = C(0) - Γ(l), part by part, shape (parts, ORDER + 1, k, k)
     return _likeliest(found, own[:, None] - np.concatenate([np.zeros_like(own)[:, None], moved], axis=1))
+
+
+def paired_rows(
+    positions: Integers, recordings: Integers | None, k: int
+) -> tuple[dict[int, tuple[NDArray[np.intp], NDArray[np.intp]]], NDArray[np.intp]]:
+    """The lags at which enough rows are paired, with the places of both rows of each pair in the order of time.
+
+    Parameters
+    ----------
+    positions, recordings
+        As for :func:`temporal_axes`.
+    k : int
+        Latents.
+
+    Returns
+    -------
+    pairs : dict of int to (ndarray, ndarray)
+    order : ndarray, shape (n,)
+        The rows in the order of time, recording by recording.
+
+    Raises
+    ------
+    DataError
+        If too few rows follow each other at any lag.
+    """
+    step = positions if recordings is None else positions + recordings * (np.ptp(positions) + LAGS[-1] + 1)
+    order = np.argsort(step, kind="stable")
+    step = step[order]
+    reach = int(np.ptp(step))
+    at = np.full(reach + LAGS[-1] + 1, -1, dtype=np.int64) if reach < 100 * len(step) else None
+    every = {lag: _pairs(step, lag, at) for lag in LAGS}
+    pairs = {lag: pair for lag, pair in every.items() if len(pair[0]) >= max(50, ROWS_PER_COORDINATE * k)}
+    if not pairs:
+        raise DataError(
+            f"orientation temporal: of {len(step)} rows too few follow each other in time; give rows without gaps, or "
+            "use another --orientation"
+        )
+    return pairs, order
 
 
 def _likeliest(found: StructuredAxes, parts: Floats) -> StructuredAxes:
@@ -137,14 +162,7 @@ def group_axes(z: Floats, groups: Integers) -> StructuredAxes:
     DataError
         If fewer than two groups are large enough.
     """
-    k = z.shape[1]
-    labels, sizes = np.unique(groups, return_counts=True)
-    large = labels[sizes >= max(2 * PARTS, ROWS_PER_COORDINATE * k)]
-    if len(large) < 2:
-        raise DataError(
-            f"orientation groups: fewer than two of {len(labels)} groups have {ROWS_PER_COORDINATE} rows for each "
-            f"of {k} latents; join small groups, or use another --orientation"
-        )
+    large = large_groups(groups, z.shape[1])
     sums, counts = [], []
     for label in large:
         own = z[groups == label]
@@ -152,6 +170,18 @@ def group_axes(z: Floats, groups: Integers) -> StructuredAxes:
         sums.append(np.stack([piece.T @ piece for piece in pieces]))
         counts.append(np.array([len(piece) for piece in pieces]))
     return _axes(np.stack(sums, 1), np.stack(counts, 1), tuple(int(label) for label in large), by_rows=True)
+
+
+def large_groups(groups: Integers, k: int) -> Integers:
+    """The labels of the groups that are large enough for k latents; raises as :func:`group_axes`."""
+    labels, sizes = np.unique(groups, return_counts=True)
+    large: Integers = labels[sizes >= max(2 * PARTS, ROWS_PER_COORDINATE * k)]
+    if len(large) < 2:
+        raise DataError(
+            f"orientation groups: fewer than two of {len(labels)} groups have {ROWS_PER_COORDINATE} rows for each "
+            f"of {k} latents; join small groups, or use another --orientation"
+        )
+    return large
 
 
 def _pairs(step: Integers, lag: int, at: Integers | None) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
