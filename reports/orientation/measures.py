@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from orientations import asked, orientations
+from orientations import BOUND, asked, orientations
 from peers import PEERS
 from rows import Floats, Rows, halves, select
 
@@ -20,8 +20,10 @@ from latentflow.analysis.ledger import Representation
 from latentflow.analysis.recovery import recovery
 from latentflow.data.splits import HELD_OUT, TRAIN, VALIDATION, Split
 from latentflow.fitting import fit_flow
+from latentflow.flow.anchors import normal_scores, procrustes
 from latentflow.flow.orientation import Orientation
 from latentflow.model import FittedFlow
+from latentflow.orienting import orient
 
 #: One training row in so many validates.
 VALIDATES = 20
@@ -77,6 +79,11 @@ def measure(task: Task, plan: Plan, known: dict[str, Any]) -> dict[str, Any]:
         model = _model(task, plan, mixture, learns)
         entry["fit"] = {k: model.record[k] for k in ("seconds", "steps", "sigma_min", "network", "preset")}
         whitened, plain = _coordinates(model, held.X)
+        if BOUND in wanted:
+            found[BOUND] = scores(plain @ procrustes(plain, normal_scores(sources)), sources)
+        if "source_scale" in wanted:
+            turned = orient(model, everything.X, groups=everything.groups, time_order=everything.ordered)
+            found["source_scale"] = scores(turned.encode(held.X, scale="source").latents, sources)
         for method, orientation, seconds in orientations(model, everything, wanted):
             found[method] = {"seconds": seconds, **_recovery(orientation, whitened, plain, mixture, sources)}
     return entry
