@@ -18,6 +18,7 @@ from latentflow.errors import DataError
 from latentflow.model import FittedFlow
 
 from . import options
+from .description import doubts
 from .naming import beside, check_output
 from .opening import open_model_and_table
 from .output import count, names, provenance, tell, warn
@@ -115,6 +116,7 @@ def command(
         "variance_removed": dict(zip(table.columns, account.removed.tolist(), strict=True)),
         "mean_squared_change": dict(zip(table.columns, account.changed.tolist(), strict=True)),
     }
+    warn(doubts(model, gone, together=True))
     _warn(done, table, bool(gone))
     tell(_lines(result), result, as_json=as_json, quiet=quiet)
 

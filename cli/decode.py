@@ -57,6 +57,7 @@ def command(
         model_path, device=device, dtype=str(read_attribute(latents, "dtype") or PRECISIONS[0])
     )
     _check_origin(latents, model, model_path)
+    unsaid = scale is None and read_attribute(latents, "scale") is None
     scale = _scale_of(latents, scale)
     table = _open_latents(latents, key, model)
     carried = _open_carried(latents, table, model)
@@ -89,6 +90,12 @@ def command(
         "largest_residual": worst,
         "columns": list(model.columns),
     }
+    if unsaid and not quiet:
+        click.echo(
+            f"note: {latents} does not say its scale: its values were taken as latents (standard normal); give "
+            "--scale source for a file that was written with it",
+            err=True,
+        )
     if missed:
         warn([unsolved(np.array(missed), worst)])
     lines = [f"{output}: {count(table.n_rows, 'row')}, {count(len(model.columns), 'column')}"]

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from math import nan
 
 import numpy as np
 
+from latentflow.analysis.orientation_account import undetermined_planes
 from latentflow.data.columns import ColumnTreatment
+from latentflow.flow.orientation import undetermined
 from latentflow.model import FittedFlow
 
 from .output import count, field, names, seconds
 
-#: Radians: with a larger standard error the axes of a plane may lie anywhere in it.
-LOOSELY = 0.35
+#: Undetermined planes named of one model, at most.
+PLANES = 3
 
 
 def model_lines(model: FittedFlow) -> list[str]:
@@ -48,15 +50,63 @@ def orientation_lines(model: FittedFlow) -> list[str]:
     orientation = model.orientation
     if orientation.method == "none":
         return [field("orientation", "none: the axes of the latents mean nothing")]
-    error = float(orientation.angle_error.max(initial=0.0))
+    planes = _undetermined(model)
     determined = (
-        "some planes are undetermined"
-        if error > LOOSELY
-        else f"standard errors of the axes up to {error:.2g} radians"
+        f"axes undetermined in {_named(planes)}"
+        if planes
+        else f"standard errors of the axes up to {orientation.angle_error.max(initial=0.0):.2g} radians"
     )
     told = "" if orientation.converged else "; did not converge"
     lines = [field("orientation", f"{orientation.method}: {determined}{told}")]
     return [*lines, field("", f"because {orientation.reason}")] if orientation.reason else lines
+
+
+def doubts(model: FittedFlow, chosen: Collection[str], *, together: bool) -> list[str]:
+    """Why single latents of a model mean nothing, where they do: one sentence, or none.
+
+    Parameters
+    ----------
+    model : FittedFlow
+    chosen : collection of str
+        The latents that something is done with.
+    together : bool
+        Whether it is done with all of them at once, so that a turn among them, or among the others, changes nothing.
+    """
+    everything = set(chosen) >= set(model.latent_names)
+    if not chosen or len(model.latent_names) == 1 or (together and everything):
+        return []
+    if model.orientation.method == "none":
+        return [
+            "the latents of this model were not oriented: one of them is an arbitrary direction; see "
+            "`latentflow orient`"
+        ]
+    if not model.orientation.converged:
+        return [
+            f"the search for the axes of this model (method {model.orientation.method}) did not converge: one of its "
+            "latents may be any direction; see `latentflow orient`"
+        ]
+    planes = [
+        plane
+        for plane in _undetermined(model)
+        if set(plane) & set(chosen) and not (together and set(plane) <= set(chosen))
+    ]
+    if not planes:
+        return []
+    way_out = "; take both latents of a plane, or neither" if together else ""
+    return [
+        f"the data do not fix the axes in {_named(planes)}: either latent may be any direction there{way_out}"
+    ]
+
+
+def _undetermined(model: FittedFlow) -> tuple[tuple[str, str], ...]:
+    """Pairs of latents whose plane the data leave undetermined, the worst first."""
+    errors, k = model.orientation.angle_error, len(model.latent_names)
+    return undetermined_planes(errors if len(errors) == k else undetermined(k), model.latent_names)
+
+
+def _named(planes: Sequence[tuple[str, str]]) -> str:
+    told = names(["/".join(plane) for plane in planes], most=PLANES)
+    return f"the plane of {told}" if len(planes) == 1 else f"the planes of {told}"
 
 
 def axis_lines(model: FittedFlow) -> list[str]:

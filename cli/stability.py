@@ -41,6 +41,9 @@ OUTPUT_SUFFIX = ".stability.json"
     type=click.Choice(["fast", "default", "best"]),
     help="How much to spend on each further fit.  [default: as for the model]",
 )
+@options.groups
+@options.time
+@options.time_order
 @options.n_boot
 @options.device
 @options.seed("the first further fit (the others count on from it), of FastICA and of the bootstrap")
@@ -55,6 +58,9 @@ def command(
     missing: str,
     runs: int,
     preset: str | None,
+    groups: str | None,
+    time: str | None,
+    time_order: bool,
     n_boot: int,
     device: str,
     seed: int,
@@ -66,7 +72,8 @@ def command(
     All fits train on the same rows and are compared on the rows that the model has held out: by the rank correlation
     of each latent with its counterparts, and by the distance between the latents of a row in two fits, before and
     after the best rotation. Only the distance before is large where fits agree on the map but not on its axes. FastICA
-    is run as often beside it. The figures are written as JSON.
+    is run as often beside it. The figures are written as JSON. The columns of groups and times that the model was told
+    of are read again where none are named.
     """
     model, model_path, table = open_model_and_table(data, model_path, key=key, columns=columns, device=device)
     output = output or beside(data, OUTPUT_SUFFIX)
@@ -74,6 +81,8 @@ def command(
     if not (quiet or as_json):
         spent = seconds(expected_seconds(model, runs, preset))
         click.echo(f"{count(runs - 1, 'further fit')}: about {spent} of training", err=True)
+    if not time_order:  # equal steps, as just said
+        time = time or model.record.get("time")
     with FitProgress(quiet=quiet or as_json) as progress:
         result = stability(
             model,
@@ -81,8 +90,9 @@ def command(
             runs=runs,
             preset=preset,
             missing=missing,
-            groups=model.record.get("groups"),
-            time=model.record.get("time"),
+            groups=groups or model.record.get("groups"),
+            time=time,
+            time_order=time_order,
             device=device,
             n_boot=n_boot,
             seed=seed,
@@ -120,7 +130,8 @@ def _lines(result: Stability, output: Path) -> list[str]:
         lines.append(
             field(
                 f"seed {run.seed}",
-                f"{run.width} x {run.depth}, {run.network}: log p {numbers.with_bounds(run.log_prob_gain)} nats "
+                f"{run.width} x {run.depth}, {run.network}, orientation {run.orientation}: "
+                f"log p {numbers.with_bounds(run.log_prob_gain)} nats "
                 f"against the model, {seconds(run.seconds)}",
             )
         )

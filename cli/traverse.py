@@ -12,9 +12,10 @@ from latentflow.errors import DataError
 from latentflow.report.traverse_page import write_traverse
 
 from . import options
+from .description import doubts
 from .naming import beside, check_output
 from .opening import open_model
-from .output import count, field, names, tell
+from .output import count, field, names, tell, warn
 from .progress import busy
 
 PAGE_SUFFIX = ".traverse.html"
@@ -100,4 +101,5 @@ def command(
             for name, strongest in moved.items()
         ),
     ]
+    warn(doubts(model, found.latent_names, together=False))
     tell(lines, result, as_json=as_json, quiet=quiet)

@@ -44,10 +44,10 @@ class ComparedLatent(Result):
         Share of the variance of the standardised columns that each explains alone, linearly or not.
     dependence, component_dependence : float or None
         What the other latents tell of this one, and the other components of its component: lower bounds on the mutual
-        information, nats.
+        information, nats. None where the bound found nothing, because nothing stood out from chance.
     adds : Interval or None
         The second less the first, nats, paired over rows: the dependence on the others that is left in the component
-        and not in the latent.
+        and not in the latent. A bound that found nothing counts as 0; None where neither found anything.
     """
 
     name: str
@@ -56,7 +56,7 @@ class ComparedLatent(Result):
     pearson: float | None
     variance_explained: float
     component_variance_explained: float | None
-    dependence: float
+    dependence: float | None
     component_dependence: float | None
     adds: Interval | None
 
@@ -215,7 +215,12 @@ def _compared(
     explained = [explained_variance(normal_scores(values), columns) for values in (latents, components)]
     terms = [dependence_on_others(values, block=block) for values in (latents, components)]
     gaps = intervals(terms[1][:, other] - terms[0][:, own], rng, n_boot, block)
-    gap = dict(zip(own.tolist(), gaps, strict=True))
+    bounds = [_bounds(each) for each in terms]
+    gap = {
+        i: between
+        for i, j, between in zip(own.tolist(), other.tolist(), gaps, strict=True)
+        if (bounds[0][i], bounds[1][j]) != (None, None)
+    }
     found = [
         ComparedLatent(
             name=name,
@@ -224,14 +229,19 @@ def _compared(
             pearson=None if j is None else float(np.corrcoef(sources[:, i], components[:, j])[0, 1]),
             variance_explained=float(explained[0][i]),
             component_variance_explained=None if j is None else float(explained[1][j]),
-            dependence=float(terms[0][:, i].mean()),
-            component_dependence=None if j is None else float(terms[1][:, j].mean()),
+            dependence=bounds[0][i],
+            component_dependence=None if j is None else bounds[1][j],
             adds=gap.get(i),
         )
         for i, name, j in ((i, name, partner.get(i)) for i, name in enumerate(latent_names))
     ]
     left = tuple(names[j] for j in range(len(names)) if j not in partner.values())
     return tuple(found), left
+
+
+def _bounds(terms: np.ndarray) -> list[float | None]:
+    """Means of the terms (n, d) of each bound; None where all are 0: nothing stood out from chance."""
+    return [float(column.mean()) if column.any() else None for column in terms.T]
 
 
 def _read(components: Any, key: str | None, n_rows: int) -> tuple[str, np.ndarray, tuple[str, ...]]:
@@ -265,13 +275,20 @@ def _refuse_flat(values: np.ndarray, names: Sequence[str], told: str) -> None:
 
 
 def _notes_on_bounds(compared: Sequence[ComparedLatent]) -> tuple[str, ...]:
-    bounds = [bound for row in compared for bound in (row.dependence, row.component_dependence)]
-    if all(bound is None or bound > -NOTHING_LEARNED for bound in bounds):
-        return ()
-    return (
-        "A bound below 0 says nothing of the dependence: what one half of the rows taught did not hold in the other. "
-        "Where there is one, what the latent adds says nothing either.",
-    )
+    bounds = [row.dependence for row in compared]
+    bounds += [row.component_dependence for row in compared if row.component is not None]
+    found = []
+    if None in bounds:
+        found.append(
+            "Where no figure stands for the dependence, nothing stood out from chance to the bound, which is no proof "
+            "of independence: it does not see every kind of dependence, nor what is too weak to show in so many rows."
+        )
+    if any(bound is not None and bound <= -NOTHING_LEARNED for bound in bounds):
+        found.append(
+            "A bound below 0 says nothing of the dependence: what one half of the rows taught did not hold in the "
+            "other. Where there is one, what the latent adds says nothing either."
+        )
+    return tuple(found)
 
 
 def _notes(model: Any, material: Material, *, own: bool) -> tuple[str, ...]:
@@ -285,6 +302,12 @@ def _notes(model: Any, material: Material, *, own: bool) -> tuple[str, ...]:
         found.append(
             "The latents were not oriented: their axes are arbitrary, and so is every match (latentflow orient)."
         )
+    started = _started_from_ica(model)
+    if started:
+        found.append(
+            f"The {started} started from FastICA's, so that a high agreement with ICA components is weaker evidence "
+            "than two ways that never met."
+        )
     if not own and not material.ica.converged:
         found.append("FastICA did not converge: this compares with where it stopped.")
     if material.choice.which == "all" and material.choice.same_table:
@@ -292,3 +315,14 @@ def _notes(model: Any, material: Material, *, own: bool) -> tuple[str, ...]:
     if own and material.choice.which == "held out":
         found.append("Only rows that the fit held out are compared; the components may have seen them.")
     return tuple(found)
+
+
+def _started_from_ica(model: Any) -> str:
+    """What was learned from FastICA's axes on and had a part in those of the latents; empty where nothing was."""
+    orientation = model.orientation
+    if is_anchored(orientation) or orientation.method == "none":
+        return ""
+    if orientation.method == "gaussianization":
+        return "layers that gave the axes"
+    separable = "separable" in str((model.record.get("network") or {}).get("structure", ""))
+    return "network's own axes" if separable else ""

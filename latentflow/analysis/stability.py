@@ -13,7 +13,7 @@ from itertools import combinations, count, islice
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from latentflow.analysis.agreement import Agreement, agreement
 from latentflow.analysis.baselines import fit_fastica
@@ -21,6 +21,7 @@ from latentflow.analysis.orientation_account import is_anchored
 from latentflow.analysis.preparation import Material, prepare
 from latentflow.analysis.representations import names_of
 from latentflow.data.splits import Split
+from latentflow.data.tables import Table
 from latentflow.errors import DataError
 from latentflow.fitting import beside_rows, fit_flow
 from latentflow.score.sizing import plan_training
@@ -45,6 +46,8 @@ class Run(Result):
         The score network that was kept, in words.
     orientation : str
         Method of its orientation.
+    anchored : bool
+        Whether its latents were aligned with ICA components.
     neg_log_prob : Interval
         E[−log p] on the common held-out rows, nats, user's units.
     log_prob_gain : Interval
@@ -58,6 +61,7 @@ class Run(Result):
     depth: int
     network: str
     orientation: str
+    anchored: bool
     neg_log_prob: Interval
     log_prob_gain: Interval
     seconds: float
@@ -103,6 +107,7 @@ def stability(
     missing: str = "error",
     groups: str | ArrayLike | None = None,
     time: str | ArrayLike | None = None,
+    time_order: bool = False,
     device: str = "auto",
     n_boot: int = 1000,
     seed: int = 0,
@@ -124,6 +129,8 @@ def stability(
     missing : {"error", "drop"}
     groups, time : str or array_like, shape (n,), optional
         As for :func:`~latentflow.fitting.fit_table`; what the model was told.
+    time_order : bool
+        Rows follow each other in time, at equal steps; so they do as well where the model was told so.
     device : str
     n_boot : int
     seed : int
@@ -140,19 +147,22 @@ def stability(
     Raises
     ------
     DataError
-        Not the table of the fit, or no row of it was held out; fewer than two runs.
+        Not the table of the fit, or no row of it was held out; fewer than two runs; the axes of the model were found
+        by groups or by time, and there are none for the refits.
     """
     if runs < 2:
         raise DataError(f"stability needs at least 2 runs, the model and another fit, not {runs}")
+    ordered = time_order or bool(model.record["settings"].get("time_order"))
+    if "orientation" not in settings:
+        _refuse_untold(model.orientation.method, groups, time, ordered)
     material = prepare(model, X, rows="held_out", missing=missing, seed=seed)
     values = material.table.read()
     complete = np.asarray(np.isfinite(values).all(axis=1))
     split = common_split(model, complete)
-    given = {"groups": beside_rows(material.table, groups), "time": beside_rows(material.table, time)}
-    beside = {name: labels[complete] for name, labels in given.items() if labels is not None}
+    told = _told(material.table, complete, groups, time, ordered)
     models = [model]
     for shape in islice(_refits(model, preset, seed), runs - 1):
-        chosen = {**model.record["settings"], **shape, "device": device, "split": split, **beside, **settings}
+        chosen = {**model.record["settings"], **shape, "device": device, "split": split, **told, **settings}
         models.append(
             fit_flow(values[complete], model.columns, dtype=material.table.dtype, progress=progress, **chosen)
         )
@@ -168,7 +178,7 @@ def stability(
         fastica_converged=converged,
         log_prob_difference=_spread(log_probs),
         n_rows=len(material.values),
-        sentences=tuple(_sentences(model, done, latents, fastica)),
+        sentences=tuple(_sentences(done, latents, fastica)),
     )
 
 
@@ -188,6 +198,40 @@ def common_split(model: Any, complete: np.ndarray) -> Split:
     told = model.record["split"]
     roles = np.asarray(model.roles)[complete]
     return Split(roles, told["mode"], told["lag1"], told["gap"], told["block_rows"])
+
+
+def _refuse_untold(
+    method: str, groups: str | ArrayLike | None, time: str | ArrayLike | None, ordered: bool
+) -> None:
+    """Refuse refits that could not find their axes by what the first fit found its axes by."""
+    found = "the axes of this model were found by"
+    if method == "groups" and groups is None:
+        raise DataError(
+            f"{found} groups, and it does not say in which column they are: give --groups COLUMN (groups=), so that "
+            "the other fits find theirs by them too"
+        )
+    if method == "temporal" and time is None and not ordered:
+        raise DataError(
+            f"{found} the order of the rows in time, and it does not say what that is: give --time-order "
+            "(time_order=True) or --time COLUMN (time=), so that the other fits find theirs by it too"
+        )
+
+
+def _told(
+    table: Table,
+    complete: NDArray[np.bool_],
+    groups: str | ArrayLike | None,
+    time: str | ArrayLike | None,
+    ordered: bool,
+) -> dict[str, Any]:
+    """What :func:`~latentflow.fitting.fit_flow` is told of the complete rows (n,) beside their values."""
+    labels, when = beside_rows(table, groups), beside_rows(table, time)
+    if when is None and ordered and not complete.all():
+        when = np.arange(len(complete))  # rows left out leave gaps
+    given = {"groups": labels, "time": when}
+    return {"time_order": ordered} | {
+        name: values[complete] for name, values in given.items() if values is not None
+    }
 
 
 def _refits(model: Any, preset: str | None, seed: int) -> Iterator[dict[str, Any]]:
@@ -220,6 +264,7 @@ def _runs(
             depth=int(fitted.record["plan"]["depth"]),
             network=str(fitted.record["network"]["structure"]),
             orientation=fitted.orientation.method,
+            anchored=is_anchored(fitted.orientation),
             neg_log_prob=score,
             log_prob_gain=gain,
             seconds=float(fitted.record["seconds"]),
@@ -240,7 +285,7 @@ def _spread(log_probs: np.ndarray) -> float:
     return float(np.median([np.sqrt(((log_probs[:, a] - log_probs[:, b]) ** 2).mean()) for a, b in pairs]))
 
 
-def _sentences(model: Any, runs: Sequence[Run], latents: Agreement, fastica: Agreement) -> list[str]:
+def _sentences(runs: Sequence[Run], latents: Agreement, fastica: Agreement) -> list[str]:
     counts: Mapping[str, int] = {
         words: sum(row.words == words for row in latents.coordinates)
         for words in ("stable", "fairly stable", "unstable")
@@ -256,15 +301,7 @@ def _sentences(model: Any, runs: Sequence[Run], latents: Agreement, fastica: Agr
             "The fits agree on the map and disagree on its axes: a rotation takes away "
             f"{100 * taken:.0f} % of the distance between their codes."
         )
-    if model.orientation.method == "none":
-        sentences.append(
-            "The latents were not oriented: their axes come from the whitening, which all fits share, so that "
-            "agreement says that the map is stable and nothing of components."
-        )
-    elif is_anchored(model.orientation):
-        sentences.append(
-            "The latents are aligned with ICA components: their agreement is in part that of FastICA."
-        )
+    sentences += _on_orientations(runs)
     if not any("residual" in run.network for run in runs):
         sentences.append(
             "Every fit kept the separable network, which has one size: only seed and batches differ."
@@ -274,3 +311,24 @@ def _sentences(model: Any, runs: Sequence[Run], latents: Agreement, fastica: Agr
         "have the same training rows, so that neither says how much other rows would change."
     )
     return sentences
+
+
+def _on_orientations(runs: Sequence[Run]) -> list[str]:
+    """What the ways in which the latents were turned mean for their agreement."""
+    ways = [run.orientation for run in runs]
+    anchored = sum(run.anchored for run in runs)
+    found = []
+    if len(set(ways)) > 1:
+        found.append(
+            f"The runs were turned in different ways ({', '.join(ways)}): differences between their axes are those of "
+            "the ways too."
+        )
+    if set(ways) == {"none"}:
+        found.append(
+            "The latents were not oriented: their axes come from the whitening, which all fits share, so that "
+            "agreement says that the map is stable and nothing of components."
+        )
+    elif anchored:
+        which = "The latents" if anchored == len(runs) else f"The latents of {anchored} of {len(runs)} runs"
+        found.append(f"{which} are aligned with ICA components: their agreement is in part that of FastICA.")
+    return found

@@ -7,6 +7,10 @@ normal law alone (the Cramér–Rao bound of linear ICA: Tichavský, Koldovský 
 covariance of what a regression on (1, u) leaves of g(u) (Cauchy–Schwarz). FastICA, whose contrast is one such g,
 reaches (bᵢ² / Γᵢ + bⱼ² / Γⱼ) n at the most. Here they are the bounded tanh u and exp(−u²/2), one for the tails and one
 for the skewness of a component, so that a few far rows do not count for more than they tell.
+
+This is how far axes scatter from sample to sample, not whether they are right: FastICA's log cosh has its optimum
+midway between some skewed sources, where it settles as surely, and behind a mixture that bends, which these components
+are not the sources of, the bound is that of the linear model.
 """
 
 from __future__ import annotations

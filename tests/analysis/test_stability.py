@@ -10,11 +10,13 @@ import pytest
 
 from latentflow.analysis import stability as module
 from latentflow.analysis.agreement import agreement
+from latentflow.analysis.preparation import prepare
 from latentflow.analysis.stability import Stability, expected_seconds, stability
 from latentflow.data.splits import HELD_OUT
 from latentflow.errors import DataError
 from latentflow.fitting import fit_flow
 from latentflow.flow.orientation import Orientation
+from latentflow.model import FittedFlow
 
 
 @pytest.fixture(scope="module")
@@ -61,10 +63,20 @@ def test_figures_are_those_of_the_held_out_rows(found, fits, fitted_folder, mode
     json.dumps(found.to_dict(), allow_nan=False)
 
 
-def test_fastica_is_as_stable_as_it_is(found) -> None:
+def test_fastica_is_as_stable_as_it_is(found, model, fitted_folder, monkeypatch) -> None:
     assert found.fastica.mean > 0.9
     assert [row.name for row in found.fastica.coordinates] == ["ica00", "ica01", "ica02"]
-    assert 0 <= found.fastica_converged <= 4
+    assert found.fastica_converged == 4
+    material = prepare(model, fitted_folder / "data.h5", rows="held_out", missing="error", seed=2)
+    seeds = []
+
+    def every_other(train, seed):
+        seeds.append(seed)
+        return replace(material.ica, converged=seed % 2 == 0)
+
+    monkeypatch.setattr(module, "fit_fastica", every_other)
+    assert module._fastica(material, 4, 2)[1] == 2  # its own and that of seed 4
+    assert seeds == [3, 4, 5]
 
 
 def test_the_words_follow_from_the_figures(model, found) -> None:
@@ -74,27 +86,98 @@ def test_the_words_follow_from_the_figures(model, found) -> None:
     code = rng.standard_normal((500, 3))
     turn = np.linalg.qr(rng.standard_normal((3, 3)))[0]
     turned, same = (agreement([code, other], "abc", "Latents") for other in (code @ turn, code))
-    told = " ".join(module._sentences(model, found.runs, turned, same))
+    told = " ".join(module._sentences(found.runs, turned, same))
     assert "disagree on its axes" in told
-    assert "disagree on its axes" not in " ".join(module._sentences(model, found.runs, same, same))
+    assert "disagree on its axes" not in " ".join(module._sentences(found.runs, same, same))
     for network, one_size in (
         ("separable along learned axes", True),
         ("residual perceptron of 5 × 128", False),
     ):
         named = [replace(run, network=network) for run in found.runs]
-        assert ("one size" in " ".join(module._sentences(model, named, same, same))) == one_size
+        assert ("one size" in " ".join(module._sentences(named, same, same))) == one_size
 
 
-def test_what_the_orientation_means_for_it_is_said(model, found, monkeypatch) -> None:
-    def told(method: str) -> str:
-        monkeypatch.setattr(
-            model, "orientation", Orientation(np.eye(3), method, angle_error=np.zeros((3, 3)))
-        )
-        return " ".join(module._sentences(model, found.runs, found.latents, found.fastica))
+def test_what_the_orientations_mean_for_it_is_said(found) -> None:
+    def told(*methods: str, anchored: tuple[str, ...] = ("ica",)) -> str:
+        runs = [
+            replace(run, orientation=method, anchored=method in anchored)
+            for run, method in zip(found.runs, methods, strict=False)
+        ]
+        return " ".join(module._sentences(runs, found.latents, found.fastica))
 
-    assert "not oriented" in told("none")
-    assert "in part that of FastICA" in told("ica")
-    assert "oriented" not in told("temporal")
+    assert "not oriented" in told("none", "none", "none")
+    assert "The latents are aligned with ICA components" in told("ica", "ica", "ica")
+    assert "The latents are aligned with ICA" in told("jacobian", "jacobian", anchored=("jacobian",))
+    alike = told("temporal", "temporal", "temporal")
+    assert "oriented" not in alike
+    assert "aligned" not in alike
+    assert "turned in different ways" not in alike
+    mixed = told("groups", "ica", "ica")
+    assert "turned in different ways (groups, ica, ica): differences between their axes are those of" in mixed
+    assert "The latents of 2 of 3 runs are aligned with ICA components" in mixed
+    assert "not oriented" not in told("none", "ica", "none")
+
+
+def test_a_run_says_how_it_was_turned_and_whether_by_fastica(model, found, fits) -> None:
+    ways = [fitted.orientation.method for fitted in (model, *(fit["model"] for fit in fits))]
+    assert [run.orientation for run in found.runs] == ways
+    assert [run.anchored for run in found.runs] == [way == "ica" for way in ways]
+    turned = Orientation(np.eye(3), "metric", details={"anchored_to_ica": True})
+    other = replace(model, orientation=turned)
+    runs = module._runs([model, other], np.zeros((20, 2)), np.random.default_rng(0), 10, None)
+    assert [(run.orientation, run.anchored) for run in runs] == [
+        (model.orientation.method, False),
+        ("metric", True),
+    ]
+
+
+@pytest.fixture
+def refits(monkeypatch, model) -> list[dict]:
+    """What the refits were told, in place of the refits, which give the model itself."""
+    told: list[dict] = []
+
+    def listed(*_, **settings):
+        told.append(settings)
+        return model
+
+    monkeypatch.setattr(module, "fit_flow", listed)
+    return told
+
+
+@pytest.mark.parametrize(
+    ("method", "option", "given"),
+    [
+        ("groups", "--groups COLUMN", {"groups": np.arange(300) // 100}),
+        ("temporal", "--time-order", {"time": np.arange(300) * 0.5}),
+        ("temporal", "--time COLUMN", {"time_order": True}),
+    ],
+)
+def test_axes_found_by_what_is_no_longer_told_are_refused(
+    model, fitted_folder, monkeypatch, refits, method, option, given
+) -> None:
+    turned = Orientation(np.eye(3), method, "auto", angle_error=np.zeros((3, 3)))
+    monkeypatch.setattr(model, "orientation", turned)
+    words = {"runs": 2, "n_boot": 20, "device": "cpu"}
+    with pytest.raises(DataError, match=option) as refusal:
+        stability(model, fitted_folder / "data.h5", **words)
+    assert "\n" not in str(refusal.value)
+    assert refits == []
+    stability(model, fitted_folder / "data.h5", **words, **given)
+    ((name, value),) = given.items()
+    np.testing.assert_array_equal(refits[0][name], value)
+    stability(model, fitted_folder / "data.h5", **words, orientation="jacobian")
+    assert refits[1]["orientation"] == "jacobian"
+
+
+def test_rows_left_out_stay_gaps_in_time(run, tmp_path, write_table, tiny_rows, tiny, refits) -> None:
+    rows = tiny_rows(200)
+    rows[[5, 90], 1] = np.nan
+    data = write_table(tmp_path / "gaps.h5", rows)
+    run("fit", data, *tiny, "--missing", "drop", "--time-order")
+    fitted = FittedFlow.load(tmp_path / "gaps.latentflow.safetensors", device="cpu")
+    stability(fitted, data, runs=2, missing="drop", n_boot=20, device="cpu")
+    assert refits[0]["time_order"]
+    np.testing.assert_array_equal(refits[0]["time"], np.delete(np.arange(200), [5, 90]))
 
 
 def test_time_is_told_by_that_of_the_first_fit(model) -> None:
@@ -114,8 +197,6 @@ def test_another_table_or_a_single_run_is_refused(model, tiny_rows, fitted_folde
 def test_rows_with_missing_values_keep_their_place_in_the_split(
     run, tmp_path, write_table, tiny_rows, tiny
 ) -> None:
-    from latentflow.model import FittedFlow
-
     rows = tiny_rows(200)
     rows[[5, 90], 1] = np.nan
     data = write_table(tmp_path / "gaps.h5", rows)

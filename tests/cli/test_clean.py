@@ -1,6 +1,7 @@
 """`latentflow clean`: the table in its own shape, key, names and type, less some latents."""
 
 import json
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -8,6 +9,7 @@ import pandas as pd
 import pytest
 
 from latentflow.data.tables import open_table
+from latentflow.flow.orientation import Orientation
 
 
 @pytest.fixture
@@ -119,6 +121,46 @@ def test_rows_far_from_the_training_data_are_warned_of(run, folder, rows, write_
     assert 3 in far
     assert f"{len(far)} rows ({', '.join(map(str, far))}) lie far outside the training data" in result.stderr
     assert result.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "words", "told"),
+    [
+        (
+            {"method": "none"},
+            ["--remove", "latent01"],
+            "were not oriented: one of them is an arbitrary direction",
+        ),
+        ({"method": "none"}, ["--keep", "latent01"], "see `latentflow orient`"),
+        ({"method": "none"}, ["--remove", "latent00,latent01,latent02"], None),
+        ({"converged": False}, ["--remove", "latent01"], "(method jacobian) did not converge"),
+        (
+            {"plane": (0, 2)},
+            ["--remove", "latent02"],
+            "do not fix the axes in the plane of latent00/latent02",
+        ),
+        ({"plane": (0, 2)}, ["--remove", "latent00,latent02"], None),
+        ({"plane": (0, 2)}, ["--remove", "latent01"], None),
+        ({}, ["--remove", "latent01"], None),
+    ],
+)
+def test_latents_that_mean_nothing_alone_are_warned_of(run, folder, model, changes, words, told):
+    errors = np.where(np.eye(3, dtype=bool), 0.0, 0.35)  # loosely determined, which is not yet undetermined
+    if plane := changes.get("plane"):
+        errors[plane] = errors[plane[::-1]] = 0.36
+    turned = Orientation(
+        model.orientation.rotation,
+        changes.get("method", "jacobian"),
+        converged=changes.get("converged", True),
+        angle_error=errors,
+    )
+    replace(model, orientation=turned).save(folder / "data.latentflow.safetensors")
+    stderr = run("clean", folder / "data.h5", *words, "--quiet").stderr
+    said = [line for line in stderr.splitlines() if "far outside" not in line]
+    assert len(said) == (told is not None)
+    if told is not None:
+        assert said[0].startswith("latentflow: warning: ")
+        assert told in said[0]
 
 
 @pytest.mark.parametrize(

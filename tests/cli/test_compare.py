@@ -17,6 +17,11 @@ def test_the_table_has_a_line_for_every_latent(run, folder):
     assert sorted(line[1] for line in lines) == ["ica00", "ica01", "ica02"]
     assert "nats more of the dependence than FastICA" in text
     assert "mean |Spearman|" in text
+    # 60 rows: nothing stands out from chance, and no figure is shown where none was found
+    assert all(line[-3:] == ["–"] * 3 for line in lines)
+    assert "0.000" not in text
+    assert "note: Where no figure stands for the dependence" in text
+    assert "note: The network's own axes started from FastICA's" in text
 
 
 def test_figures_are_those_of_the_library_and_files_are_left_alone(run, folder, model):

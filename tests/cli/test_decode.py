@@ -34,7 +34,7 @@ def test_components_come_back_whole_with_the_carried_directions_in_every_format(
         run("encode", data, "-o", folder / f"data.latents.{suffix}")
         result = run("decode", folder / f"data.latents.{suffix}", "-o", folder / "out.h5")
         np.testing.assert_allclose(open_table(folder / "out.h5").read(), rows, atol=1e-6)
-        assert result.stderr == ""
+        assert "warning" not in result.stderr
 
 
 def test_without_the_carried_directions_there_is_a_warning(run, folder, tiny):
@@ -112,8 +112,23 @@ def test_sources_in_a_csv_are_told_from_latents_by_the_option(run, scaled_folder
     run("decode", latents, "-o", out, "--scale", "source")
     rows = open_table(scaled_folder / "data.h5").read()
     np.testing.assert_allclose(open_table(out).read(), rows, atol=1e-6)
-    run("decode", latents, "-o", out)
+    assert run("decode", latents, "-o", out, "--scale", "source").stderr == ""
+    assert run("decode", latents, "-o", out, "--quiet").output == ""
+    (note,) = run("decode", latents, "-o", out).stderr.splitlines()
+    assert f"{latents} does not say its scale" in note
+    assert "taken as latents (standard normal)" in note
+    assert "--scale source" in note
     assert np.abs(open_table(out).read() - rows).max() > 0.01
+
+
+@pytest.mark.parametrize("scale", ["latent", "source"])
+@pytest.mark.parametrize(("suffix", "notes"), [("h5", 0), ("parquet", 0), ("tsv", 1), ("npy", 1)])
+def test_only_of_a_file_that_does_not_say_its_scale_it_is_noted(run, folder, suffix, notes, scale):
+    latents, out = folder / f"data.latents.{suffix}", folder / "out.h5"
+    run("encode", folder / "data.h5", "--scale", scale, "-o", latents)
+    told = run("decode", latents, "-o", out, "--json")
+    assert told.stderr.count("does not say its scale") == notes
+    assert json.loads(told.stdout)["scale"] == ("latent" if notes else scale)
 
 
 def test_latents_that_no_row_has_are_named(run, folder, monkeypatch):

@@ -1,9 +1,13 @@
 """`latentflow traverse`: a page and a table beside the data."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pytest
+
+from latentflow.flow.orientation import Orientation, undetermined
 
 
 def test_page_and_table_go_beside_the_data(run, folder, model):
@@ -43,3 +47,62 @@ def test_an_unknown_latent_and_a_bad_place_are_one_line(run, folder):
     run("traverse", folder / "data.h5", "--table-output", folder / "data.h5", code=2)
     assert (folder / "data.h5").read_bytes() == before
     assert not (folder / "data.traverse.html").exists()
+
+
+def oriented(folder, model, method="jacobian", *, converged=True, errors=None) -> None:
+    """The model of the folder with another account of its axes."""
+    found = np.zeros((3, 3)) if errors is None else errors
+    turned = Orientation(model.orientation.rotation, method, converged=converged, angle_error=found)
+    replace(model, orientation=turned).save(folder / "data.latentflow.safetensors")
+
+
+def test_latents_that_mean_nothing_alone_are_warned_of(run, folder, model):
+    def warnings(*words):
+        return run("traverse", folder / "data.h5", "--steps=2", "--quiet", *words).stderr.splitlines()
+
+    assert warnings() == []
+    oriented(folder, model, "none")
+    (told,) = warnings("--latents", "latent01")
+    assert told.startswith("latentflow: warning: the latents of this model were not oriented")
+    assert "`latentflow orient`" in told
+    oriented(folder, model, converged=False)
+    (told,) = warnings()
+    assert "did not converge" in told
+    errors = np.zeros((3, 3))
+    errors[0, 1] = errors[1, 0] = 0.5
+    oriented(folder, model, errors=errors)
+    assert warnings("--latents", "latent02") == []
+    for words in ([], ["--latents", "latent00"], ["--latents", "latent00,latent01"]):
+        (told,) = warnings(*words)
+        assert "the data do not fix the axes in the plane of latent00/latent01" in told
+
+
+@pytest.mark.parametrize(
+    ("planes", "told"),
+    [
+        ([(0, 1)], "axes undetermined in the plane of latent00/latent01"),
+        ([(1, 2), (0, 1)], "axes undetermined in the planes of latent00/latent01, latent01/latent02"),
+    ],
+)
+def test_info_names_undetermined_planes(run, folder, model, planes, told):
+    errors = np.zeros((3, 3))
+    for size, (i, j) in enumerate(planes, start=4):
+        errors[i, j] = errors[j, i] = 0.1 * size
+    oriented(folder, model, errors=errors)
+    text = run("info", folder / "data.latentflow.safetensors").stdout
+    assert f"jacobian: {told}" in text
+    assert "standard errors" not in text
+
+
+def test_a_few_of_many_planes_are_named_and_the_rest_is_counted():
+    from latentflow.cli.description import orientation_lines
+
+    class Wide:
+        orientation = Orientation(np.eye(4), "ica", angle_error=undetermined(4))
+        latent_names = tuple(f"latent0{i}" for i in range(4))
+
+    (line,) = orientation_lines(Wide())
+    assert line.endswith("planes of latent00/latent01, latent00/latent02, latent00/latent03 and 3 more")
+    # errors that were never written down are those of axes of which nothing is known
+    Wide.orientation = Orientation(np.eye(4), "ica")
+    assert orientation_lines(Wide()) == [line]
