@@ -74,7 +74,7 @@ class SourceScale:
             Largest norm of a whitened training row. A curve is cut where it is far outside, or where a knot cannot be
             decoded, and goes on as a straight line.
         knots : int, optional
-            How many a latent has; by default 1024 over their number, at most 385 and at least 9. Behind a linear mixture
+            How many a latent has; by default 1024 over their number, at most 385, at least 9. Behind a linear mixture
             a source is then right to 1e-6 of two latents, 1e-5 of five, 2e-4 of ten, 1e-2 of 64, 3e-2 of more than 113.
 
         Returns
