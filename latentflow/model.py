@@ -21,7 +21,7 @@ from torch import Tensor
 from latentflow.cleaning import Latents, extrapolation, latents_to_remove, without
 from latentflow.data.preprocess import Preprocessor
 from latentflow.devices import PRECISIONS, choose_device
-from latentflow.encoding import Encoding, unsolved
+from latentflow.encoding import Encoding, Volumes, as_array, check_log_det, unsolved
 from latentflow.errors import DataError, LatentFlowError, LatentFlowWarning
 from latentflow.flow.linear_picture import LinearPicture, linear_picture
 from latentflow.flow.orientation import Orientation
@@ -130,6 +130,7 @@ class FittedFlow:
         scale: str = "latent",
         first_row: int = 0,
         trace_seed: int | None = None,
+        log_det: str = "continuous",
     ) -> Encoding:
         """Gaussian latents of rows in the user's units, or the sources behind them.
 
@@ -145,6 +146,12 @@ class FittedFlow:
         trace_seed : int, optional
             Estimate the log-determinant along two random directions of each row, without bias: for means over many
             rows in many dimensions, where the exact one costs a product for each.
+        log_det : {"continuous", "discrete"}
+            Of which map the density and the log-determinant are, where ``log_prob`` asks for them: of the flow, the
+            integral of its trace, or of the discrete map that ``latents`` come from, to rounding. They differ by
+            about ten times the accuracy of the latents. At a row where the discrete map folds, log p is NaN. The
+            discrete one costs about as much as the exact trace, and beyond 256 latents, where the trace is
+            estimated, more.
 
         Returns
         -------
@@ -155,38 +162,31 @@ class FittedFlow:
         PreprocessingError
             If a row holds a value that could not be restored, naming row and column.
         LatentFlowError
-            If the model has no source scale, and it is asked for.
+            If the model has no source scale, and it is asked for; or if there is no such log-determinant, or the
+            discrete one is to be estimated.
         """
+        check_log_det(log_det, trace_seed)
         sources = self._sources(scale)
-        x, log_det = self.preprocessor.forward(X, first_row=first_row)
+        x, stretch = self.preprocessor.forward(X, first_row=first_row)
         inside, carried = x[:, : self.preprocessor.n_flow], x[:, self.preprocessor.n_flow :]
         start = self.tensor(inside)
         if not log_prob:
-            z = _array(self.flow.encode(start)) @ self.orientation.rotation
+            z = as_array(self.flow.encode(start)) @ self.orientation.rotation
             return Encoding(sources.forward(z) if sources else z, carried, self._far(inside, z))
-        latents, flow_log_det, trace_error = self._encode_with_log_det(start, trace_seed)
-        z, total = latents @ self.orientation.rotation, log_det + flow_log_det
+        if log_det == "discrete":
+            volumes = Volumes.discrete(self.flow, start)
+        else:
+            volumes = Volumes.continuous(self.flow, start, trace_seed)
+        z, total = volumes.latents @ self.orientation.rotation, stretch + volumes.log_det
         both = np.concatenate([z, carried], axis=1)
         log_p = total - 0.5 * (both**2).sum(1) - 0.5 * both.shape[1] * _LOG_2PI
+        if volumes.folded is not None:
+            log_p[volumes.folded] = np.nan
+        far, trace_error, folded = self._far(inside, z), volumes.trace_error, volumes.folded
         if sources is None:
-            return Encoding(z, carried, self._far(inside, z), log_p, total, trace_error)
+            return Encoding(z, carried, far, log_p, total, trace_error, folded)
         total = total + sources.log_det(z)
-        return Encoding(sources.forward(z), carried, self._far(inside, z), log_p, total, trace_error)
-
-    def _encode_with_log_det(
-        self, start: Tensor, trace_seed: int | None
-    ) -> tuple[Floats, Floats, float | None]:
-        """Latents before any orientation, log|det| of the flow, and the standard error of its mean."""
-        if trace_seed is None:
-            z, log_det = self.flow.encode_with_log_det(start)
-            return _array(z), _array(log_det), None
-        generator = torch.Generator(self.device).manual_seed(trace_seed)
-        z, one = self.flow.encode_with_log_det(start, generator=generator)
-        _, other = self.flow.encode_with_log_det(start, generator=generator)
-        both = np.stack([_array(one), _array(other)])
-        # half the difference of two draws has the variance of their mean
-        error = float(0.5 * (both[0] - both[1]).std() / math.sqrt(len(start)))
-        return _array(z), both.mean(0), error
+        return Encoding(sources.forward(z), carried, far, log_p, total, trace_error, folded)
 
     def decode(
         self, Z: ArrayLike, carried: ArrayLike | None = None, *, scale: str = "latent", first_row: int = 0
@@ -256,7 +256,7 @@ class FittedFlow:
         if sources is not None:
             z = sources.inverse(z)
         x, residual = self.flow.decode(self.tensor(z @ self.orientation.rotation.T))
-        return self.preprocessor.inverse(np.concatenate([_array(x), beside], axis=1)), _array(residual)
+        return self.preprocessor.inverse(np.concatenate([as_array(x), beside], axis=1)), as_array(residual)
 
     def clean(
         self,
@@ -324,9 +324,9 @@ class FittedFlow:
         turn = self.orientation.rotation
         return linear_picture(self.preprocessor, self.flow, turn, rows, scale=self.source_scale)
 
-    def log_prob(self, X: ArrayLike) -> Floats:
-        """log p of each row in nats, in the user's units, shape (n,)."""
-        log_p = self.encode(X, log_prob=True).log_prob
+    def log_prob(self, X: ArrayLike, *, log_det: str = "continuous") -> Floats:
+        """log p of each row in nats, in the user's units, shape (n,); ``log_det`` as in :meth:`encode`."""
+        log_p = self.encode(X, log_prob=True, log_det=log_det).log_prob
         assert log_p is not None
         return log_p
 
@@ -390,7 +390,3 @@ class FittedFlow:
     def _far(self, inside: Floats, z: Floats) -> NDArray[np.bool_]:
         limit = float(chi2.isf(FAR_PROBABILITY, z.shape[1]))
         return (np.linalg.norm(inside, axis=1) > FAR_FACTOR * self.reach) | ((z**2).sum(1) > limit)
-
-
-def _array(tensor: Tensor) -> Floats:
-    return tensor.detach().to("cpu", torch.float64).numpy()

@@ -32,7 +32,7 @@ OUT_OF_ORDER = 0.1
 #: Times that repeat at more than this share of the steps are too coarse to say which rows follow each other.
 TIES = 0.01
 #: Fewest rows, at all and for each latent, from which axes can be found.
-FEWEST, FEWEST_PER_LATENT = 20, 2
+FEWEST, FEWEST_PER_LATENT = 8, 2
 #: Without validation rows of the fit's own, one row in so many is one.
 VALIDATES = 20
 

@@ -64,6 +64,16 @@ def test_latents_are_a_change_of_variables(fitted, frame):
     assert fitted.score(frame) == pytest.approx(fitted.score_samples(frame).mean())
 
 
+def test_density_of_either_map(fitted, frame):
+    rows = frame.to_numpy(float)
+    flow, steps = (fitted.score_samples(frame, log_det=each) for each in ("continuous", "discrete"))
+    np.testing.assert_array_equal(flow, fitted.score_samples(frame))
+    np.testing.assert_array_equal(steps, fitted.model_.log_prob(rows, log_det="discrete"))
+    assert 0 < np.abs(steps - flow).max() < 0.1
+    with pytest.raises(LatentFlowError, match="continuous, discrete"):
+        fitted.score_samples(frame, log_det="both")
+
+
 def test_a_path_is_as_good_as_an_array(tmp_path, frame):
     path = tmp_path / "rows.h5"
     with TableWriter(path, list(frame.columns), key="X") as writer:

@@ -17,7 +17,7 @@ from latentflow.flow.grids import log_uniform_grid
 from latentflow.flow.orientation import Orientation
 from latentflow.flow.source_scale import SourceScale
 from latentflow.model import FittedFlow
-from latentflow.score.oracles import GaussianOracle
+from latentflow.score.oracles import GaussianOracle, MixtureOracle
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +70,114 @@ def test_log_det_is_that_of_the_whole_map(model, rows):
     assert encoding.log_det[0] == pytest.approx(np.linalg.slogdet(jacobian)[1], abs=2e-3)
     gaussian = -0.5 * (encoding.latents**2).sum() - 1.5 * np.log(2 * np.pi)
     assert encoding.log_prob[0] == pytest.approx(gaussian + encoding.log_det[0])
+
+
+def gaussian_flow(steps):
+    """A flow whose log|det| is known: the score of a Gaussian that is not the one of the whitened rows."""
+    X = np.random.default_rng(5).multivariate_normal([10, -3], [[4.0, 1.5], [1.5, 25.0]], size=500)
+    covariance = torch.tensor([[0.6, 0.3], [0.3, 0.25]], dtype=torch.float64)
+    oracle, sigmas = GaussianOracle(torch.tensor([0.2, -0.1]), covariance), log_uniform_grid(0.1, 20.0, steps)
+    rotation = np.array([[0.6, 0.8], [0.8, -0.6]])  # a reflection too: it has no part in |det|
+    turned = Orientation(rotation, angle_error=np.zeros((2, 2)))
+    model = FittedFlow(Preprocessor.fit(X, ["a", "b"]), oracle, sigmas, orientation=turned)
+    _, stretch = model.preprocessor.forward(X[:30])
+    variances = oracle.eigenvalues[0].numpy()
+    of_flow = 0.5 * np.log((variances + 20.0**2) / (variances + 0.1**2)).sum() - np.log(1 + 20.0**2)
+    return model, X[:30], stretch + of_flow
+
+
+def test_two_log_dets_agree_to_the_accuracy_of_the_grid():
+    model, rows, exact = gaussian_flow(400)
+    for log_det in ("continuous", "discrete"):
+        found = model.encode(rows, log_prob=True, log_det=log_det)
+        np.testing.assert_allclose(found.log_det, exact, atol=1e-5)
+        density = exact - 0.5 * (found.latents**2).sum(1) - np.log(2 * np.pi)
+        np.testing.assert_allclose(found.log_prob, density, atol=1e-5)
+        np.testing.assert_array_equal(model.log_prob(rows, log_det=log_det), found.log_prob)
+
+
+def test_two_log_dets_differ_on_a_coarse_grid_where_one_is_that_of_the_encoder():
+    model, rows, exact = gaussian_flow(8)
+    flow, steps = (model.encode(rows, log_prob=True, log_det=each) for each in ("continuous", "discrete"))
+    np.testing.assert_allclose(steps.latents, flow.latents, atol=1e-12)
+    assert np.abs(steps.log_det - flow.log_det).min() > 1e-3
+    np.testing.assert_allclose(steps.log_det, by_differences(model, rows, step=1e-3), atol=1e-9)
+    assert np.abs(flow.log_det - exact).max() > 1e-5
+    assert flow.folded is None
+    assert not steps.folded.any()
+
+
+def by_differences(model, rows, scale="latent", step=1e-6):
+    """log|det| of rows in the user's units to (latents, carried), by central differences of ``encode``."""
+
+    def encoded(values):
+        found = model.encode(values, scale=scale)
+        return np.concatenate([found.latents, found.carried], axis=1)
+
+    columns = [
+        (encoded(rows + way) - encoded(rows - way)) / (2 * step) for way in np.eye(rows.shape[1]) * step
+    ]
+    return np.linalg.slogdet(np.stack(columns, axis=2))[1]
+
+
+@pytest.mark.parametrize("components", [None, 2])
+def test_the_discrete_log_det_is_that_of_encode_itself(components):
+    """Of all that encode does: heavy tails, whitening, carried directions, the steps, orientation and sources."""
+    rng = np.random.default_rng(6)
+    X = np.column_stack([rng.normal(3, 20, 400), rng.standard_t(2, 400), rng.exponential(0.1, 400)])
+    model = fit_flow(
+        X, ["a", "b", "c"], steps=60, width=12, depth=1, components=components, tails="asinh", accuracy=0.01
+    )
+    turn = np.linalg.qr(rng.normal(size=(len(model.latent_names),) * 2))[0]
+    model = replace(model, orientation=Orientation(turn, angle_error=np.zeros(turn.shape)), source_scale=None)
+    latents = model.encode(X).latents
+    sources = SourceScale.fit(model.flow, turn, latents, reach=model.reach, knots=17)
+    model = replace(model, source_scale=sources)
+    for scale in ("latent", "source"):
+        found = model.encode(X[:20], log_prob=True, log_det="discrete", scale=scale)
+        by_hand = by_differences(model, X[:20], scale)
+        np.testing.assert_allclose(found.log_det, by_hand, atol=1e-6)
+        assert np.abs(model.encode(X[:20], log_prob=True, scale=scale).log_det - by_hand).max() > 1e-4
+        # the density of a row has nothing to do with the scale of its latents
+        z = np.concatenate([latents[:20], found.carried], axis=1)
+        density = by_differences(model, X[:20]) - 0.5 * (z**2).sum(1) - 1.5 * np.log(2 * np.pi)
+        np.testing.assert_allclose(found.log_prob, density, atol=1e-6)
+
+
+def test_a_row_where_the_discrete_map_folds_has_no_density():
+    X = np.random.default_rng(7).normal(size=(200, 2))
+    spread = torch.tensor([[[0.02, 0.0], [0.0, 1.0]]] * 2, dtype=torch.float64)
+    law = MixtureOracle(torch.ones(2), torch.tensor([[-1.0, 0.0], [1.0, 0.0]], dtype=torch.float64), spread)
+    model = FittedFlow(Preprocessor.fit(X, ["a", "b"]), law, log_uniform_grid(0.1, 20.0, 3), solver="euler")
+    found = model.encode(X, log_prob=True, log_det="discrete")
+    jacobian = model.flow.encode_with_jacobian(model.tensor(model.preprocessor.forward(X)[0]))[1]
+    folded = np.linalg.det(jacobian) <= 0
+    assert 0 < folded.sum() < 200
+    np.testing.assert_array_equal(found.folded, folded)
+    np.testing.assert_array_equal(np.isnan(found.log_prob), folded)
+    assert np.isfinite(found.latents).all()
+    assert np.isfinite(model.log_prob(X)).all()
+
+
+def test_jacobians_are_taken_a_part_at_a_time(monkeypatch, model, rows):
+    whole = model.log_prob(rows, log_det="discrete")
+    sizes, taken = [], type(model.flow).encode_with_discrete_log_det
+
+    def watched(flow, x):
+        sizes.append(len(x))
+        return taken(flow, x)
+
+    monkeypatch.setattr(type(model.flow), "encode_with_discrete_log_det", watched)
+    monkeypatch.setattr("latentflow.encoding.NUMBERS_AT_ONCE", 150 * 12)
+    np.testing.assert_allclose(model.log_prob(rows, log_det="discrete"), whole, atol=1e-10)
+    assert sizes == [150, 150, 100]
+
+
+def test_a_log_det_that_cannot_be_had_is_refused(model, rows):
+    with pytest.raises(LatentFlowError, match="continuous, discrete, not 'exact'"):
+        model.log_prob(rows[:2], log_det="exact")
+    with pytest.raises(LatentFlowError, match="trace_seed"):
+        model.encode(rows[:2], log_prob=True, log_det="discrete", trace_seed=1)
 
 
 def test_decode_restores_lattices_to_the_bit(model, rows):

@@ -10,6 +10,7 @@ import pytest
 
 from latentflow import __version__
 from latentflow.data.tables import open_table
+from latentflow.flow.probability_flow import ProbabilityFlow
 from latentflow.model import FittedFlow
 
 
@@ -42,6 +43,57 @@ def test_log_prob_is_that_of_the_model(run, folder, rows, model):
     np.testing.assert_allclose(written["log_prob"], model.log_prob(rows), rtol=1e-12)
     assert told["mean_log_prob"] == pytest.approx(written["log_prob"].mean())
     assert (told["rows"], told["latents"], told["dropped_rows"]) == (300, 3, 0)
+
+
+def test_log_prob_of_the_discrete_map(run, folder, rows, model):
+    words = ("encode", folder / "data.h5", "--log-prob", "--json")
+    told = {kind: json.loads(run(*words, "--log-det", kind).stdout) for kind in ("continuous", "discrete")}
+    written, attributes = contents(folder / "data.latents.h5")
+    np.testing.assert_allclose(written["log_prob"], model.log_prob(rows, log_det="discrete"), rtol=1e-12)
+    assert attributes["log_det"] == told["discrete"]["log_det"] == "discrete"
+    assert told["discrete"]["mean_log_prob"] == pytest.approx(written["log_prob"].mean(), rel=1e-12)
+    assert told["discrete"]["folded_rows"] == 0
+    without = json.loads(run(*words).stdout)
+    assert without["log_det"] == "continuous"
+    assert without["folded_rows"] is None
+    assert (
+        without["mean_log_prob"] == told["continuous"]["mean_log_prob"] != told["discrete"]["mean_log_prob"]
+    )
+    assert contents(folder / "data.latents.h5")[1]["log_det"] == "continuous"
+
+
+def test_a_log_det_without_log_prob_is_refused(run, folder):
+    refusal = run("encode", folder / "data.h5", "--log-det", "discrete", code=2).stderr
+    assert "add --log-prob" in refusal
+    assert refusal.count("\n") == 1
+    assert "'exact'" in run("encode", folder / "data.h5", "--log-prob", "--log-det", "exact", code=2).stderr
+    assert not (folder / "data.latents.h5").exists()
+    run("encode", folder / "data.h5")
+    assert "log_det" not in contents(folder / "data.latents.h5")[1]
+
+
+@pytest.mark.parametrize("folds", [1, 300])
+def test_rows_where_the_encoder_folds_have_no_log_prob_and_are_counted(run, folder, monkeypatch, folds):
+    taken = ProbabilityFlow.encode_with_discrete_log_det
+
+    def folded(flow, x):
+        z, sign, log_det = taken(flow, x)
+        sign[:folds] = -1
+        return z, sign, log_det
+
+    monkeypatch.setattr(ProbabilityFlow, "encode_with_discrete_log_det", folded)
+    words = ("encode", folder / "data.h5", "--log-prob", "--log-det", "discrete")
+    text = run(*words).output
+    written, _ = contents(folder / "data.latents.h5")
+    assert np.isnan(written["log_prob"][:folds]).all()
+    assert f"the encoder folds at {folds} row" in text
+    told = json.loads(run(*words, "--json").stdout)
+    assert told["folded_rows"] == folds
+    if folds == 300:
+        assert told["mean_log_prob"] is None
+        assert "mean log p" not in text
+    else:
+        assert told["mean_log_prob"] == pytest.approx(written["log_prob"][folds:].mean())
 
 
 def test_the_file_says_what_made_it(run, folder, model):

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from latentflow import orientation_ways
+from latentflow import LatentFlowError, orientation_ways
 from latentflow.model import FittedFlow
 
 
@@ -84,6 +84,42 @@ def test_options_reach_the_fit(run, data, tiny):
         30,
     )
     assert f"--model {out}" in text
+
+
+def test_an_accuracy_of_ones_own_reaches_the_grid(run, data, tiny):
+    run("fit", data, *tiny, "--accuracy", "3e-3")
+    record = FittedFlow.load(data.with_name("data.latentflow.safetensors"), device="cpu").record
+    assert record["settings"]["accuracy"] == record["grid"]["accuracy"] == 3e-3
+    assert record["grid"]["mean_error"] <= 3e-3
+
+
+@pytest.mark.parametrize("accuracy", ["0.1", "1e-8", None])
+def test_both_ends_of_accuracy_are_taken_and_without_a_word_1e_4(run, data, monkeypatch, accuracy):
+    def told(table, **settings):
+        raise LatentFlowError(f"fitted to {settings['accuracy']!r}")
+
+    monkeypatch.setattr("latentflow.cli.fit.fit_table", told)
+    words = ["--accuracy", accuracy] if accuracy else []
+    assert f"fitted to {float(accuracy or 1e-4)!r}" in run("fit", data, *words, code=2).stderr
+
+
+@pytest.mark.parametrize("accuracy", ["0.2", "1e-9", "0", "-1e-4", "nan", "fine"])
+def test_another_accuracy_is_refused_in_one_line(run, data, tiny, accuracy):
+    refusal = run("fit", data, *tiny, "--accuracy", accuracy, code=2).stderr
+    (line,) = (line for line in refusal.splitlines() if "accuracy" in line)
+    assert accuracy in line.replace("e-09", "e-9").replace("-0.0001", "-1e-4")
+    assert not list(data.parent.glob("*.safetensors"))
+
+
+def test_help_says_what_accuracy_is_of(run):
+    text = " ".join(run("fit", "--help").output.split())
+    for words in (
+        "usually 1e-2, 1e-3, 1e-4 or 1e-6",
+        "[default: 1e-4; 1e-08<=x<=0.1]",
+        "log|det| is off by about ten times as much",
+        "where a coarse encoder folds (1e-2, 1e-3: see `latentflow verify`)",
+    ):
+        assert words in text
 
 
 def test_the_same_seed_gives_the_same_network_and_another_seed_another(run, data, tiny):

@@ -1,10 +1,12 @@
 """Every solver converges at the order it states, at the evaluations it states, to the same end as the others."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from torchdiffeq import odeint
 
 from latentflow.flow.adaptive import ORDERS, Adaptive
 from latentflow.flow.grids import graded_grid, log_uniform_grid
@@ -87,6 +89,29 @@ def test_adaptive_error_falls_with_the_tolerance(method, axis, witnesses):
     ]
     assert errors[1] < 5e-5
     assert errors[0] > 5 * errors[1]
+
+
+#: Of each axis its length, and of each pair the fewest steps whose error shows its order and not yet rounding.
+LENGTHS = {"log_sigma": math.log(HIGH / LOW), "sigma": HIGH - LOW}
+FEWEST = {
+    "log_sigma": {"adaptive_heun": 64, "bosh3": 64, "dopri5": 32, "dopri8": 8},
+    "sigma": {"adaptive_heun": 64, "bosh3": 128, "dopri5": 128, "dopri8": 32},
+}
+
+
+@pytest.mark.parametrize("law", ["gaussian", "mixture"])
+@pytest.mark.parametrize("axis", FEWEST)
+@pytest.mark.parametrize("method", ORDERS)
+def test_order_of_convergence_of_an_adaptive_pair_at_a_fixed_step(method, axis, law, witnesses, monkeypatch):
+    solver, errors = Adaptive(method, axis=axis), []
+    for n in (FEWEST[axis][method], 4 * FEWEST[axis][method]):
+        # a step that is both the least and the most is taken whatever its error
+        step = LENGTHS[axis] / n
+        fixed = partial(odeint, options={"first_step": step, "min_step": step, "max_step": step})
+        monkeypatch.setattr("latentflow.flow.adaptive.odeint", fixed)
+        errors.append(error(solver, witnesses[law], [LOW, HIGH]))
+    assert errors[1] > 4e-14, "rounding is in the way"
+    assert abs(math.log(errors[0] / errors[1], 4) - solver.order) < 0.5
 
 
 class Counted:
