@@ -11,7 +11,7 @@ import numpy as np
 MEANS = {20: 1e-3, 36: 1e-4}
 #: A maximum over rows of so many times the mean at most; evaluations over dopri5's in σ at equal mean error.
 WORST, SHARE = 20.0, 0.4
-#: Decoding: tolerance → cost in evaluations over a plain decode. At the last the data error is that of 1e-9 at the most.
+#: Decoding: tolerance → cost in evaluations over a plain decode. The last is what a data error of 1e-9 takes.
 COSTS = {1e-5: 3.5, 1e-9: 10.0, 1e-11: 10.0}
 #: Latent residual and data error to reach in double precision, and residual and scaled data error in single.
 DOUBLE, SINGLE = 1e-9, 1e-5
