@@ -119,7 +119,8 @@ def by_size(found: Results, groups: bool) -> list[str]:
             f"{auto.mean():.3f} / {peer.mean():.3f} ({len(auto)})" if len(auto) and len(peer) else "–"
             for auto, peer in samples
         ]
-        rows.append([name, *cells])
+        if set(cells) != {"–"}:
+            rows.append([name, *cells])
     return _table(["set", *(f"d = {d}, {n} rows" for d, n in used)], rows) if used else []
 
 
