@@ -22,7 +22,7 @@ from latentflow.flow.anchors import ica_axes
 from latentflow.flow.calibration import calibrate
 from latentflow.flow.starting import choose_start
 from latentflow.model import FittedFlow
-from latentflow.orienting import check_orientation, check_rows, orient
+from latentflow.orienting import check_orientation, check_rows, fewest_rows, orient
 from latentflow.score.denoisers import NetworkDenoiser
 from latentflow.score.sizing import TrainingPlan, plan_training
 from latentflow.score.training import Progress, TrainingRecord, train_denoiser
@@ -208,6 +208,10 @@ def fit_flow(
         X, columns, train=train, tails=tails, components=components, seed=seed, dtype=dtype
     )
     k = preprocessor.n_flow
+    seen = len(train) + len(split.rows(VALIDATION))
+    unoriented = orientation == "auto" and seen < fewest_rows(k)
+    if unoriented:
+        orientation = "none"
     check_rows(orientation, k, len(X), split.role, groups=groups, time=time, time_order=time_order)
     plan = plan_training(
         len(train),
@@ -241,7 +245,7 @@ def fit_flow(
         "sigma_min": sigma_min,
         "sigma_max": plan.sigma_max,
         "grid": grid.to_dict(),
-        "warnings": [*preprocessor.warnings, *_few_rows(len(train), k), *grid.warnings()],
+        "warnings": [*preprocessor.warnings, *_few_rows(len(train), k, unoriented), *grid.warnings()],
     }
     model = FittedFlow(
         preprocessor=preprocessor,
@@ -348,11 +352,14 @@ def independent_axes(rows: Tensor, seed: int) -> Tensor | None:
     return torch.as_tensor(ica_axes(values, seed).rotation, dtype=rows.dtype, device=rows.device)
 
 
-def _few_rows(n_train: int, k: int) -> list[str]:
+def _few_rows(n_train: int, k: int, unoriented: bool) -> list[str]:
     if n_train >= ROWS_PER_COLUMN * k:
         return []
-    return [
+    words = [
         f"{n_train} training rows are few for {k} dimensions (below {ROWS_PER_COLUMN} a dimension): "
         "expect a poor score model; add rows, choose fewer columns with --columns, "
         "or keep the leading directions with --components"
     ]
+    if unoriented:
+        words.append(f"so few rows do not orient {k} latents: they are left as the flow gives them")
+    return words

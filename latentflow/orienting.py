@@ -182,6 +182,11 @@ def check_orientation(
         _positions(time, _labels(groups, n), n)
 
 
+def fewest_rows(k: int) -> int:
+    """Rows below which nothing is known of the axes of k latents."""
+    return max(FEWEST, FEWEST_PER_LATENT * k)
+
+
 def check_rows(
     orientation: str,
     k: int,
@@ -202,10 +207,9 @@ def check_rows(
     contiguous = method == "temporal"
     positions, recordings = _positions(time if contiguous else None, _labels(groups, n), n)
     picked, _ = _pick(positions, recordings, roles, contiguous=contiguous)
-    least = max(FEWEST, FEWEST_PER_LATENT * k)
-    if len(picked) < least:
+    if len(picked) < fewest_rows(k):
         raise DataError(
-            f"{len(picked)} rows are too few to orient {k} latents (below {least}): give more rows, or "
+            f"{len(picked)} rows are too few to orient {k} latents (below {fewest_rows(k)}): give more rows, or "
             "--orientation none"
         )
     own = None if recordings is None else recordings[picked]

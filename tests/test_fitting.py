@@ -53,6 +53,8 @@ def test_fewer_rows_than_columns_is_a_warning_with_the_way_out():
     X = np.random.default_rng(0).normal(size=(12, 20))
     model = fit_flow(X, [f"c{i}" for i in range(20)], **QUICK)
     assert any("--components" in w for w in model.record["warnings"])
+    assert any("do not orient" in w for w in model.record["warnings"])
+    assert (model.orientation.method, model.record["settings"]["orientation"]) == ("none", "auto")
     encoding = model.encode(X)
     np.testing.assert_allclose(model.decode(encoding.latents, encoding.carried), X, atol=1e-8)
 

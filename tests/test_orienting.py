@@ -507,6 +507,6 @@ def test_wrong_labels_and_times_are_refused_before_the_training(rows, monkeypatc
     with pytest.raises(LatentFlowError, match="at most 32 latents"):
         fit_flow(many, [str(i) for i in range(33)], orientation="gaussianization")
     with pytest.raises(DataError, match="too few to orient 3 latents"):
-        fit_flow(rows[:8], ["a", "b", "c"])
+        fit_flow(rows[:8], ["a", "b", "c"], orientation="ica")
     with pytest.raises(DataError, match="one label"):
         fit_flow(rows, ["a", "b", "c"], groups=np.zeros(3))
