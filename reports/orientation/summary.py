@@ -288,7 +288,7 @@ def main(arguments: list[str]) -> None:
     path = Path(arguments[0]) if arguments else HERE / "results.json"
     found = json.loads(path.read_text())
     path.with_name("results.md").write_text(tables(found))
-    d, n = max(shapes(found), key=lambda shape: len(sets(found, *shape)))
+    d, n = max(shapes(found), key=[(run["d"], run["n"]) for run in found.values()].count)
     figure(found, d, n).savefig(path.with_name("recovery.png"), dpi=150)
 
 
