@@ -57,10 +57,11 @@ CHUNKS = (128, 256, 512, 1024, 2048, 4096, 8192)
 #: The flow goes from this noise level or the model's own, if that is lower.
 SIGMA_MIN = 0.01
 #: Accuracies of the grids: latents are encoded with the first, densities are told for all.
-ACCURACIES = (1e-3, 1e-4, 3e-5, 1e-6)
+ACCURACIES = (1e-3, 1e-4, 2e-5, 1e-6)
 ENCODING = ACCURACIES[0]
-#: Steps of the converged solution, RK4 in double precision; half as many tell how far it is converged.
-CONVERGED_STEPS = 300
+#: Steps of the converged solution, RK4 in double precision; half as many tell how far it is converged. A density on so
+#: many rows is taken on fewer, and held against that on the first ones.
+CONVERGED_STEPS, DENSITY_STEPS = 300, 100
 #: Heun steps of the density with one forward-mode product per column: 80 evaluations.
 HEUN_STEPS = 40
 PRECISIONS = {"float64": torch.float64, "float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -274,24 +275,36 @@ def column_by_column(denoiser: Denoiser, sigmas: np.ndarray, x: Tensor) -> Tenso
     return log_det - 0.5 * (z * z).sum(1) - 0.5 * d * math.log(2 * math.pi)
 
 
-def density(case: Subject, exact: Subject, options: argparse.Namespace) -> dict[str, Any]:
-    """Seconds of exact log p by the accuracy of the grid, and its error against a converged one."""
+def exact_density(exact: Subject, steps: int, rows: int | None = None) -> Tensor:
+    """log p of the first rows in double precision by RK4 on many steps, (rows,)."""
+    flow = converged(exact.model.denoiser, exact.grids[ENCODING].sigmas, steps)
+    return flow.log_prob(exact.rows[:rows])
+
+
+def density(case: Subject, truth: Tensor, options: argparse.Namespace) -> dict[str, Any]:
+    """Seconds of exact log p by the accuracy of the grid, and its error against a converged one at every row.
+
+    Column by column the error is told at the rows that are timed.
+    """
     x, sigmas = case.rows[: options.density_rows], case.grids[ENCODING].sigmas
-    sample = exact.rows[: max(1, options.exact_rows // 4)]
-    truth = converged(exact.model.denoiser, sigmas, CONVERGED_STEPS).log_prob(sample)
     works: dict[str, Work] = {
         f"latentflow at {accuracy:g}": partial(case.flow(accuracy).log_prob, x) for accuracy in ACCURACIES
     }
     works["column by column"] = partial(column_by_column, case.model.denoiser, sigmas, x)
     timed = race(works, max(1, options.repeats // 3), x.device)
+    found = {
+        f"latentflow at {accuracy:g}": case.flow(accuracy).log_prob(case.rows) for accuracy in ACCURACIES
+    }
+    found["column by column"] = column_by_column(case.model.denoiser, sigmas, x)
     return {
         "rows": len(x),
+        "exact_rows": len(truth),
         "dimension": x.shape[1],
         "seconds": timed.to_dict(),
         "evaluations": {
             f"latentflow at {accuracy:g}": case.flow(accuracy).evaluations for accuracy in ACCURACIES
         },
-        "error": {name: error(work()[: len(sample)], truth) for name, work in works.items()},
+        "error": {name: error(values, truth[: len(values)]) for name, values in found.items()},
         "times": {
             name: timed.ratio("column by column", name) for name in works if name != "column by column"
         },
@@ -312,12 +325,15 @@ def measure(options: argparse.Namespace, device: str, threads: int) -> dict[str,
     for name in options.sets:
         exact = subject(options, name, "float64", device)
         sets[name] = {"network": exact.model.denoiser.network.settings, "low precision": low_precision(exact)}
+        truth = exact_density(exact, DENSITY_STEPS)
+        finer = exact_density(exact, CONVERGED_STEPS, options.density_rows)
         for precision in options.precisions:
             case = subject(options, name, precision, device, exact.grids)
             found: dict[str, Any] = {"evaluation": evaluation(case, options.repeats)}
             if precision != "bfloat16":
                 found["encoding"] = encoding(case, exact, options)
-                found["density"] = density(case, exact, options)
+                found["density"] = density(case, truth, options)
+                found["density"]["converged_within"] = error(truth[: len(finer)], finer)
             sets[name][precision] = found
             print(device, threads, name, precision, flush=True)
     kind = torch.cuda.get_device_name() if device == "cuda" else f"{threads} thread(s)"
