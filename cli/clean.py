@@ -23,7 +23,6 @@ from .naming import beside, check_output
 from .opening import open_model_and_table
 from .output import count, names, provenance, tell, warn
 from .progress import RowProgress
-from .rows import complete_rows
 
 OUTPUT_SUFFIX = ".clean.h5"
 # Name of the dataset where the input had none: text files, or 1-D datasets side by side at the root.
@@ -153,7 +152,7 @@ def _clean_into(
     """Clean the table block by block into the open writer."""
     done = Cleaned(VarianceAccount(len(table.columns)))
     along = table.carried(carry)
-    for index, block in complete_rows(table, missing):
+    for index, block in table.iter_complete(missing=missing):
         encoding = model.encode(block, first_row=int(index[0]))
         cleaned = model.decode(without(encoding.latents, removed), encoding.carried)
         storable = _storable(cleaned, table.dtype)

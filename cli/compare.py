@@ -69,7 +69,7 @@ def command(
     """Compare the latents of DATA with FastICA's components, matched one to one.
 
     For each latent: its component, their correlations, the share of the variance of DATA that each of the two
-    explains, how much the other latents tell of it and the other components of its component (lower bounds, in nats),
+    explains, lower bounds in nats on how much all other latents tell of it and all other components of its component,
     and the difference: the dependence that the component is left with and the latent is not.
     """
     model, model_path, table = open_model_and_table(data, model_path, key=key, columns=columns, device=device)

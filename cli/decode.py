@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -47,8 +46,9 @@ def command(
 ) -> None:
     """Map LATENTS, as `latentflow encode` writes them, back to rows of the table.
 
-    A latent is decoded as the row that is encoded to it, in the precision that it was encoded in; where none is
-    found to 1e-9 of a latent (1e-5 in float32), a warning names its position. What comes back has the columns, the
+    A latent is decoded as the row that is encoded to it, in the precision that it was encoded in (HDF5 and Parquet
+    note it; other formats are decoded in double); where none is found to 1e-9 of a latent (1e-5 in float32), a
+    warning names its position. What comes back has the columns, the
     shape of a sample and the type of number that the table had when the model was fitted on it; values on a lattice
     (integers, few decimals) are restored exactly.
     """
@@ -104,11 +104,7 @@ def command(
 
 def _check_origin(latents: Path, model: FittedFlow, model_path: Path) -> None:
     """Raise a DataError when the file says that another model made it: the rows would be nonsense."""
-    if not h5py.is_hdf5(latents):
-        return
-    with h5py.File(latents) as file:
-        origin = file.attrs.get("model_hash")
-        name = file.attrs.get("model")
+    origin, name = (read_attribute(latents, what) for what in ("model_hash", "model"))
     if origin is not None and origin != model.hash:
         raise DataError(
             f"{latents}: was encoded with another model than {model_path}, called {name} at the time; "

@@ -21,7 +21,6 @@ from .naming import beside, check_output
 from .opening import open_model_and_table
 from .output import count, provenance, tell
 from .progress import RowProgress
-from .rows import complete_rows
 
 OUTPUT_SUFFIX = ".latents.h5"
 # What a file of latents holds under names of its own; a column carried along needs another.
@@ -83,8 +82,9 @@ def command(
     The file holds `latents`, one column for each coordinate, and `far`, 1 where a row lies far outside the
     training data. Where there is call for them, also `carried` (directions beyond --components), `log_prob`,
     the columns of --carry, and `row` (the position in DATA, from 0, with --missing drop). A file that ends in
-    .csv, .tsv or .parquet has them side by side as columns. With --scale source each latent has the distribution
-    of the source behind it instead of a normal one, with mean 0 and, where the mixture is linear, variance 1.
+    .csv, .tsv or .parquet has them side by side as columns; one that ends in .npy holds the latents alone. With
+    --scale source each latent has the distribution of the source behind it instead of a normal one, with mean 0 and,
+    where the mixture is linear, variance 1.
     """
     scale = scale or SCALES[0]
     if log_det and not log_prob:
@@ -160,7 +160,7 @@ def _encode_into(
     """Encode the table block by block into the open writer; with a log-determinant also log p."""
     done = Encoded()
     along = table.carried(carry)
-    for index, block in complete_rows(table, missing):
+    for index, block in table.iter_complete(missing=missing):
         encoding = model.encode(
             block,
             log_prob=log_det is not None,

@@ -70,7 +70,8 @@ from .progress import FitProgress
     "--time-budget",
     type=click.FloatRange(min=0, min_open=True),
     metavar="SECONDS",
-    help="Train no longer than this.  [default: no limit]",
+    help="Train for this long, unless over-fitting ends it sooner: it takes the place of the steps of the preset; with "
+    "--steps, whichever comes first. Calibration and orientation come on top.  [default: no limit]",
 )
 @click.option(
     "--accuracy",

@@ -45,7 +45,7 @@ PAGE_SUFFIX = ".independence.html"
     "peers",
     type=click.Choice(["picard", "spline-flow"]),
     multiple=True,
-    help="A further baseline, may be repeated; needs pip install 'latentflow[peers]'.",
+    help="A further baseline, may be repeated; needs pip install '.[peers]'.",
 )
 @options.device
 @options.seed("the bootstrap and of FastICA")

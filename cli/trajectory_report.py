@@ -36,7 +36,8 @@ PAGE_SUFFIX = ".trajectories.html"
     type=click.IntRange(min=20),
     default=ROWS,
     show_default=True,
-    help="Trajectories to follow, and training and held-out rows to look at.",
+    help="Trajectories to follow, and training and held-out rows to look at; denoising losses take eight times as many "
+    "rows.",
 )
 @options.device
 @options.seed("the latents that are followed, the noise and the bootstrap")

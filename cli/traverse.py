@@ -59,11 +59,12 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Show what the rows of DATA look like as one latent runs from -2 to 2 and the others stay at their median.
+    """Show what the rows of DATA look like as one latent runs and the others stay at their median.
 
-    One self-contained HTML page with a drawing for each latent is written, and a CSV table: `latent`, `t`, and every
-    column in the units of DATA. DATA only says where the model is; it is not read. The summary names the columns that
-    each latent moves most, and how far, in their standard deviations.
+    A latent runs from -2 to 2, or as far as --extent says. One self-contained HTML page with a drawing for each latent
+    is written, and a CSV table: `latent`, `t`, and every column in the units of DATA. DATA only says where the model
+    is; it is not read. The summary names the columns that each latent moves most, and how far, in their standard
+    deviations.
     """
     model, model_path = open_model(data, model_path, device=device)
     output = output or beside(data, PAGE_SUFFIX)

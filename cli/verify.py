@@ -6,19 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
-import numpy as np
 
 from latentflow.analysis.verification import verify
 from latentflow.analysis.verification_results import Quantiles, Trip, Verification
-from latentflow.data.tables import Table
 from latentflow.report.numbers import small
-from latentflow.statistics.resample import thin
 
 from . import options
 from .opening import open_model_and_table
 from .output import count, field, names, tell
 from .progress import RowProgress
-from .rows import Blocks, complete_rows
 
 FAILED = 1  # the exit code when a row does not come back, as of a test that fails
 HEADINGS = ("median", "90 %", "99 %", "99.9 %", "maximum", "at")
@@ -81,13 +77,14 @@ def command(
         data, model_path, key=key, columns=columns, device=device, dtype=dtype
     )
     told = {"command": "verify", "model": str(model_path), "model_hash": model.hash}
-    wanted = thin(np.arange(table.n_rows), rows or table.n_rows)
-    total = len(wanted) + (draws or len(wanted))
+    wanted = min(rows or table.n_rows, table.n_rows)
+    total = wanted + (wanted if draws is None else draws)
     with RowProgress("verify", total, quiet=quiet or as_json) as progress:
         result = verify(
             model,
-            _chosen(table, missing, wanted),
-            n_rows=len(wanted),
+            table,
+            rows=rows,
+            missing=missing,
             draws=draws,
             determinants=determinants,
             tolerance=tolerance,
@@ -97,14 +94,6 @@ def command(
     tell(_lines(result, data), {**told, "result": result.to_dict()}, as_json=as_json, quiet=quiet)
     if not result.passed:
         click.get_current_context().exit(FAILED)
-
-
-def _chosen(table: Table, missing: str, wanted: np.ndarray) -> Blocks:
-    """Complete rows at the wanted positions."""
-    for index, block in complete_rows(table, missing):
-        here = np.isin(index, wanted, assume_unique=True)
-        if here.any():
-            yield index[here], block[here]
 
 
 def _lines(result: Verification, data: Path) -> list[str]:

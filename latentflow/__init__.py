@@ -6,7 +6,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from latentflow.analysis.comparison import compare
     from latentflow.analysis.independence import independence_report
+    from latentflow.analysis.stability import stability
+    from latentflow.analysis.trajectory_report import trajectory_report
+    from latentflow.analysis.traverse import traverse
+    from latentflow.analysis.verification import verify
     from latentflow.errors import (
         DataError,
         LatentFlowError,
@@ -16,6 +21,7 @@ if TYPE_CHECKING:
     )
     from latentflow.estimator import LatentFlow
     from latentflow.model import FittedFlow
+    from latentflow.orienting import orient
 
 __version__ = "0.1.0"
 
@@ -23,7 +29,13 @@ __version__ = "0.1.0"
 _HOMES = {
     "LatentFlow": "latentflow.estimator",
     "FittedFlow": "latentflow.model",
+    "compare": "latentflow.analysis.comparison",
     "independence_report": "latentflow.analysis.independence",
+    "orient": "latentflow.orienting",
+    "stability": "latentflow.analysis.stability",
+    "trajectory_report": "latentflow.analysis.trajectory_report",
+    "traverse": "latentflow.analysis.traverse",
+    "verify": "latentflow.analysis.verification",
     "LatentFlowError": "latentflow.errors",
     "DataError": "latentflow.errors",
     "ModelFileError": "latentflow.errors",
@@ -40,7 +52,13 @@ __all__ = [
     "ModelFileError",
     "PreprocessingError",
     "__version__",
+    "compare",
     "independence_report",
+    "orient",
+    "stability",
+    "trajectory_report",
+    "traverse",
+    "verify",
 ]
 
 

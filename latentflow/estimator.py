@@ -46,10 +46,11 @@ class LatentFlow(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
     width, depth, steps, batch_size : int, optional
         Sizes, instead of those of the preset.
     time_budget : float, optional
-        Most seconds of training.
+        Seconds to train for, in place of the steps of the preset; with ``steps``, whichever comes first. Calibration
+        and orientation come on top.
     accuracy : float
-        Mean error of a latent against the converged flow, for which the grid of the encoder is found and frozen;
-        log|det| is off by about ten times as much.
+        Between 0 and 1: mean error of a latent against the converged flow, for which the grid of the encoder is found
+        and frozen; log|det| is off by about ten times as much.
     orientation : {"auto", "jacobian", "metric", "ica", "gaussianization", "temporal", "groups", "none"}
         How the latents are turned; auto takes what the rows speak for, see :func:`latentflow.orienting.orient`.
     time_order : bool

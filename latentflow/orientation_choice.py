@@ -36,7 +36,7 @@ SEPARABLE = "separable along learned axes"
 #: better than a linear model where it has not: of 2 000 rows they are by 0.1 to 0.24 in mixtures of two layers, and by
 #: 0 to 0.05 in mixtures that are not, linear or smooth.
 ENOUGH_ROWS, FAR = 5_000, 0.08
-#: Mean |cosine| of the metric's axes with FastICA's from which the one counts as confirmed by the other.
+#: Mean |cosine| of the metric's axes with FastICA's from which they count as much the same.
 AGREE = 0.9
 
 Floats = NDArray[np.float64]
@@ -50,7 +50,7 @@ def choose(material: Material) -> Orientation:
     or its score is separable, which is linear ICA too, the mixture is linear, and the axes of the separable score are
     taken, or FastICA's; unless rows are so few that no network finds a bend, and two layers are far likelier. Where
     the layers explain what the flow explains, they are taken, the fewest that do, because so small a model does that
-    for the right axes only. Else the axes of the decoder metric are, and whether FastICA confirms them is told. With
+    for the right axes only. Else the axes of the decoder metric are, and whether FastICA has the same is told. With
     very few rows nothing is compared.
     """
     x = material.x
@@ -72,7 +72,7 @@ def choose(material: Material) -> Orientation:
         return _without_the_flow(material, components, max(of_flow, of_linear, key=np.mean), figures, told)
     if k <= LAYERED_DIMENSION:
         right = enough(of_flow, of_linear)
-        tried = layers_that_explain(material, components.rotation, right)
+        tried = layers_that_explain(material, right)
         layers = max(tried, key=lambda fit: fit.log_prob.mean())
         told = _with_layers(layers, figures, told)
         if layers.log_prob.mean() >= right:
@@ -81,8 +81,11 @@ def choose(material: Material) -> Orientation:
     found = metric(material)
     both = agreement(found.rotation, from_ica(material, components).rotation)
     figures["agreement_metric_ica"] = both
-    words = "no small model tried explains the rows, so the axes of the decoder metric are taken; FastICA "
-    words += f"{'confirms' if both >= AGREE else 'does not confirm'} them, the mean |cosine| is {both:.2f}"
+    words = "no small model tried explains the rows, so the axes of the decoder metric are taken; "
+    words += (
+        "FastICA's axes are much the same, which is no proof" if both >= AGREE else "FastICA has other axes"
+    )
+    words += f", the mean |cosine| is {both:.2f}"
     return _told(found, f"{words} ({told})", figures)
 
 
@@ -92,7 +95,7 @@ def _without_the_flow(
     """For a flow that has not found a bend: linear axes, or two layers where rows are few and these far likelier."""
     k = material.x.shape[1]
     if len(material.x) < ENOUGH_ROWS and k <= LAYERED_DIMENSION:
-        layers = layered_fits(material, components.rotation, 2)[0]
+        layers = layered_fits(material, 2)[0]
         told = _with_layers(layers, figures, told)
         if _clearly_above(layers.log_prob, of_linear, FAR * k):
             words = "the rows are too few for the flow to find a bend, and two layers of linear ICA are far likelier"

@@ -105,7 +105,7 @@ def gaussianization(material: Material) -> Orientation:
     rotation = ica_axes(material.x, material.seed).rotation
     of_flow, of_linear = flow_log_prob(material), linear_fit(material, rotation).log_prob
     right = enough(of_flow, of_linear)
-    best = max(layers_that_explain(material, rotation, right), key=lambda fit: fit.log_prob.mean())
+    best = max(layers_that_explain(material, right), key=lambda fit: fit.log_prob.mean())
     levels = {"flow": of_flow.mean(), "linear": of_linear.mean(), "layers": best.log_prob.mean()}
     explains = "explain" if levels["layers"] >= right else "do not explain"
     told = ", ".join(f"{name} {level:.2f}" for name, level in levels.items())
@@ -170,22 +170,18 @@ def from_layers(material: Material, layers: GaussianizationFit) -> Orientation:
     )
 
 
-def layers_that_explain(
-    material: Material, ica_rotation: Floats, right: float
-) -> tuple[GaussianizationFit, ...]:
+def layers_that_explain(material: Material, right: float) -> tuple[GaussianizationFit, ...]:
     """The best fit of each number of layers from two on, up to the fewest that are likely enough, or to three.
 
     Parameters
     ----------
     material : Material
-    ica_rotation : ndarray, shape (k, k)
-        FastICA's rotation of the whitened rows.
     right : float
         Mean log p of validation rows that ends the search, nats.
     """
     fits: list[GaussianizationFit] = []
     for layers in LAYERS:
-        fits.append(layered_fits(material, ica_rotation, layers)[0])
+        fits.append(layered_fits(material, layers)[0])
         if fits[-1].log_prob.mean() >= right:
             break
     return tuple(fits)
@@ -198,7 +194,7 @@ def linear_fit(material: Material, ica_rotation: Floats) -> GaussianizationFit:
     )[0]
 
 
-def layered_fits(material: Material, ica_rotation: Floats, layers: int) -> tuple[GaussianizationFit, ...]:
+def layered_fits(material: Material, layers: int) -> tuple[GaussianizationFit, ...]:
     """The best fits with two layers or more, likelier first.
 
     They start where the flow's own derivatives say that the layers are, as far as these can be peeled off the mixture

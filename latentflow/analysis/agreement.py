@@ -41,6 +41,7 @@ class Agreement(Result):
     Attributes
     ----------
     label : str
+        The method, in words.
     coordinates : tuple of CoordinateAgreement
         In the order of the first run.
     mean : float
@@ -54,6 +55,7 @@ class Agreement(Result):
     reference : float
         √(2 d): the distance between two codes that have nothing to do with each other.
     n_runs : int
+        Runs compared.
     """
 
     label: str

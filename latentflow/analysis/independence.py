@@ -66,7 +66,7 @@ def independence_report(
         The true sources, where they are known: a key of the table's file, or one row for each row of the table.
         Every representation is then matched with them.
     peers : sequence of {"picard", "spline_flow"}
-        Further baselines, which need the extra ``latentflow[peers]``.
+        Further baselines, which need the extra ``peers``.
     n_boot : int
         Bootstrap draws of the intervals.
     seed : int

@@ -74,7 +74,8 @@ class OrientationAccount(Result):
     asked : str
         What was asked for; differs from the method where that was ``auto``.
     reason : str
-        Why this method, where it was not asked for by name.
+        Why this method, where it was not asked for by name; of ``gaussianization``, whether its layers explain the
+        rows.
     converged : bool
         Whether the joint diagonalisation, or the ICA behind an anchor, converged.
     c_ima : Interval
@@ -252,7 +253,7 @@ def _evidence(orientation: Orientation, fastica: FastICASummary, network: str) -
         )
     return (
         f"{measured}; FastICA had no part in the choice of the axes: a high figure means that two ways lead to the "
-        "same components, a low one that at least one of them is not right."
+        "same components, which behind a strongly bent mixture can both be wrong, a low one that at least one is wrong."
     )
 
 

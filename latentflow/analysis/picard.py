@@ -25,7 +25,7 @@ def fit_picard(train: np.ndarray, seed: int = 0) -> ICABaseline | None:
     Returns
     -------
     ICABaseline or None
-        None where ``python-picard`` is not installed (``pip install latentflow[peers]``).
+        None where ``python-picard`` is not installed (``pip install '.[peers]'``).
 
     Raises
     ------

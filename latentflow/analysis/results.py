@@ -139,7 +139,7 @@ class Verdict(Result):
     headline : str
         One sentence that can be read aloud.
     sentences : tuple of str
-        The evidence, with figures and their intervals; for ``worse`` the likely cause and what to try.
+        The evidence, with figures and their intervals; for ``no_better`` and ``worse`` likely causes and what to try.
     meaning : tuple of str
         What independence does and does not mean.
     """

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from latentflow.data.splits import HELD_OUT, TRAIN
 from latentflow.errors import DataError
 from latentflow.statistics.resample import thin
 
-TRAIN, HELD_OUT = 0, 2  # as in latentflow.data.splits
 MOST_ROWS = 50_000
 MOST_TRAINING_ROWS = 200_000
 FEWEST_ROWS = 10

@@ -70,7 +70,7 @@ def fit_spline_flow(train: np.ndarray, seed: int = 0, *, steps: int = 2_000) -> 
     Returns
     -------
     SplineFlow or None
-        None where ``zuko`` is not installed (``pip install latentflow[peers]``).
+        None where ``zuko`` is not installed (``pip install '.[peers]'``).
 
     Raises
     ------

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 
+from latentflow.analysis.preparation import open_for
 from latentflow.analysis.rows import FEWEST_ROWS
 from latentflow.analysis.serial import serial_structure
 from latentflow.data.splits import HELD_OUT, TRAIN
@@ -79,15 +81,15 @@ class TrajectoryReport(Result):
 
 
 def trajectory_report(
-    model: FittedFlow, table: Table, *, rows: int = ROWS, missing: str = "error", seed: int = 0
+    model: FittedFlow, X: Any, *, rows: int = ROWS, missing: str = "error", seed: int = 0
 ) -> TrajectoryReport:
     """Follow trajectories of a fitted model, and hold its score against its training rows.
 
     Parameters
     ----------
     model : FittedFlow
-    table : Table
-        The one it was fitted to; of another one no row is a training row, and only samples are compared with it.
+    X : path, Table, DataFrame or array (n, D)
+        The table it was fitted to; of another one no row is a training row, and only samples are compared with it.
     rows : int
         Trajectories to follow, and rows of each kind to look at, at most.
     missing : {"error", "drop"}
@@ -100,7 +102,7 @@ def trajectory_report(
     DataError
         If the table has too few rows, or a missing value.
     """
-    rng = np.random.default_rng(seed)
+    table, rng = open_for(model, X), np.random.default_rng(seed)
     train, compared, which, notes = _rows(model, table)
     points = _whitened(model, table, thin(train, MOST_POINTS), missing)
     rest = _whitened(model, table, thin(compared, LOSSES * rows), missing)

@@ -7,9 +7,9 @@ larger of two lower bounds on their TC: that of a tree of pairs, and that of a c
    the difference being on that side.
 2. **independent** to within measurement: neither pairs nor the classifier tell the latents from independent ones
    (smallest p, Bonferroni-adjusted over pairs, and the classifier's p both above 0.025; both bounds have zero in their
-   intervals) and the rows could have shown it (upper end of the tree bound below 0.05 nats per latent); or whatever
-   is found is too small to matter (upper end of the residual below 0.005 nats per latent and no pair above 0.01
-   nats), however significant many rows make it.
+   intervals) and the rows could have shown it (upper end of the tree bound below 0.05 nats for each edge of the tree,
+   of which there is one less than latents); or whatever is found is too small to matter (upper end of the residual
+   below 0.005 nats for each edge and no pair above 0.01 nats), however significant many rows make it.
 3. **more_independent** than ICA: the latents have less TC than FastICA's components, the whole interval being on that
    side.
 4. **no_better**: none of these.

@@ -19,9 +19,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from latentflow.analysis.preparation import open_for
 from latentflow.analysis.verification_results import ColumnError, Quantiles, Row, Trip, Verification
 from latentflow.errors import DataError, PreprocessingError
 from latentflow.flow.probability_flow import EXACT_TRACE_DIMENSION, ProbabilityFlow
+from latentflow.statistics.resample import thin
 
 Floats = NDArray[np.float64]
 Blocks = Iterable[tuple[NDArray[np.intp], Floats]]
@@ -37,6 +39,64 @@ WORST = 5
 
 
 def verify(
+    model: Any,
+    X: Any,
+    *,
+    rows: int | None = None,
+    missing: str = "error",
+    draws: int | None = None,
+    determinants: int | None = None,
+    tolerance: float | None = None,
+    seed: int = 0,
+    progress: Callable[[int], None] | None = None,
+) -> Verification:
+    """Send the rows of a table to their latents and back, and as many draws of N(0, I) to rows and back.
+
+    Parameters
+    ----------
+    model : FittedFlow
+    X : path, Table, DataFrame or array (n, D)
+        A table with the model's columns, in the user's units.
+    rows : int, optional
+        So many rows, evenly spaced; by default all.
+    missing : {"error", "drop"}
+        Whether rows with a missing value are an error or left out.
+    draws, determinants, tolerance, seed, progress
+        As for :func:`verify_blocks`.
+
+    Returns
+    -------
+    Verification
+
+    Raises
+    ------
+    DataError
+        The table has not the columns of the model, a missing value, or no rows.
+    PreprocessingError
+        A row holds a value that the preprocessor refuses, naming row and column.
+    """
+    table = open_for(model, X)
+    wanted = thin(np.arange(table.n_rows), rows or table.n_rows)
+
+    def chosen() -> Iterator[tuple[NDArray[np.intp], Floats]]:
+        for index, block in table.iter_complete(missing=missing):
+            here = np.isin(index, wanted, assume_unique=True)
+            if here.any():
+                yield index[here], block[here]
+
+    return verify_blocks(
+        model,
+        chosen(),
+        n_rows=len(wanted),
+        draws=draws,
+        determinants=determinants,
+        tolerance=tolerance,
+        seed=seed,
+        progress=progress,
+    )
+
+
+def verify_blocks(
     model: Any,
     blocks: Blocks,
     *,

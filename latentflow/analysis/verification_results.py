@@ -88,7 +88,7 @@ class Trip(Result):
     not_inverted : tuple of int
         Rows whose latent residual is above the tolerance.
     not_restored : tuple of int
-        Rows whose data error is, in single precision over their condition number.
+        Rows whose data error exceeds the tolerance; in single precision, data error over condition number.
     folded : tuple of int
         Rows at which the determinant of the encoder is not positive.
     worst : tuple of Row

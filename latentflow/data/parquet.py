@@ -22,7 +22,7 @@ def import_pyarrow() -> Any:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        raise DataError("Parquet files need pyarrow: pip install latentflow[parquet]") from None
+        raise DataError("Parquet files need pyarrow: pip install '.[parquet]'") from None
     return pyarrow
 
 

@@ -76,17 +76,30 @@ class Table:
         """
         return self._source.blocks(self._which, self._block_rows(rows))
 
-    def iter_complete(self, rows: int = 65536) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float64]]]:
+    def iter_complete(
+        self, rows: int = 65536, *, missing: str = "drop"
+    ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float64]]]:
         """Blocks as `chunks` gives them, without the rows that have a missing or infinite value.
+
+        Parameters
+        ----------
+        rows : most rows in a block
+        missing : "drop" leaves those rows out, "error" refuses them
 
         Yields
         ------
         index : (m,) positions of the rows in the file, from 0
         block : (m, d) float64, finite; blocks that have no complete row are left out
+
+        Raises
+        ------
+        DataError : a value is missing, and none may be: how many there are in each column.
         """
         start = 0
         for block in self.chunks(rows):
             kept = np.flatnonzero(np.isfinite(block).all(axis=1))
+            if missing != "drop" and len(kept) < len(block):
+                self.refuse_missing()
             if len(kept):
                 yield start + kept, block[kept]
             start += len(block)

@@ -67,26 +67,6 @@ def blended_grid(sigma_min: float, sigma_max: float, steps: int, share: float = 
     return np.asarray(levels)
 
 
-def graded_grid(sigma_min: float, sigma_max: float, steps: int, exponent: float) -> np.ndarray:
-    """Noise levels at log σ_min + (i/steps)^exponent log(σ_max/σ_min): first steps so short that a low order will do.
-
-    Parameters
-    ----------
-    sigma_min, sigma_max, steps
-        As for :func:`log_uniform_grid`.
-    exponent : float
-        1 is uniform in log σ.
-
-    Returns
-    -------
-    ndarray, shape (steps + 1,)
-    """
-    _check(sigma_min, sigma_max)
-    levels = sigma_min * (sigma_max / sigma_min) ** (np.linspace(0, 1, steps + 1) ** exponent)
-    levels[-1] = sigma_max
-    return np.asarray(levels)
-
-
 def _check(sigma_min: float, sigma_max: float) -> None:
     if not 0 < sigma_min < sigma_max:
         raise ValueError(f"noise levels must satisfy 0 < sigma_min < sigma_max, not {sigma_min}, {sigma_max}")

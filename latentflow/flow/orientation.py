@@ -30,7 +30,8 @@ class Orientation:
     asked : str
         What was asked for; differs from the method where that was ``auto``.
     reason : str
-        Why this method, in one sentence; empty where it was asked for by name.
+        Why this method, in one sentence; empty where it was asked for by name, but for ``gaussianization``, which says
+        whether its layers explain the rows.
     converged : bool
         Whether the joint diagonalisation, or the ICA behind an anchor, converged.
     angle_error : ndarray, shape (k, k)

@@ -104,7 +104,7 @@ class StepConvergence(Result):
     Attributes
     ----------
     steps : int
-        Euler steps from data to noise.
+        Euler steps from noise to data.
     energy : Interval
         Squared energy distance to the rows, whitened units; that of a perfect sample is 0 on average.
     excess : Interval

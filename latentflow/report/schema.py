@@ -11,10 +11,14 @@ import re
 import types
 import typing
 from collections.abc import Mapping
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 
+from latentflow.analysis.agreement import Agreement, CoordinateAgreement
+from latentflow.analysis.comparison import ComparedLatent, Comparison
 from latentflow.analysis.confirmation import PairConfirmation
 from latentflow.analysis.densities import BaselineDensity
 from latentflow.analysis.discoveries import Discoveries
@@ -35,6 +39,7 @@ from latentflow.analysis.measures import (
 from latentflow.analysis.orientation_account import LatentDetermination, OrientationAccount
 from latentflow.analysis.recovery import Recovery, RecoveryEntry
 from latentflow.analysis.results import SCHEMA_VERSION, FastICASummary, IndependenceResult, Rows, Verdict
+from latentflow.analysis.stability import Run, Stability
 from latentflow.analysis.trajectory_report import TrajectoryReport
 from latentflow.analysis.verification_results import ColumnError, Quantiles, Row, Trip, Verification
 from latentflow.geometry.claims import Claim
@@ -82,6 +87,8 @@ TRAJECTORY_RECORDS: tuple[type[Result], ...] = (
 )
 
 VERIFICATION_RECORDS: tuple[type[Result], ...] = (Verification, Trip, Quantiles, Row, ColumnError)
+STABILITY_RECORDS: tuple[type[Result], ...] = (Stability, Run, Agreement, CoordinateAgreement)
+COMPARISON_RECORDS: tuple[type[Result], ...] = (Comparison, ComparedLatent)
 
 INTRODUCTION = f"""# The JSON of an independence report
 
@@ -108,15 +115,29 @@ VERIFICATION_INTRODUCTION = """# The JSON of `latentflow verify --json`
 Under the key `result` stands one object, `Verification` below. Figures that no row has, and infinite ones, are `null`.
 """
 
+STABILITY_INTRODUCTION = """# The JSON of `latentflow stability`
+
+What it writes to `.stability.json`, and prints with `--json`: under the key `result` one object, `Stability` below.
+"""
+
+COMPARISON_INTRODUCTION = """# The JSON of `latentflow compare --json`
+
+Under the key `result` stands one object, `Comparison` below.
+"""
+
+#: Each document's introduction, and the records in it, the outermost first.
+DOCUMENTS = (
+    (INTRODUCTION, RECORDS),
+    (TRAJECTORY_INTRODUCTION, TRAJECTORY_RECORDS),
+    (VERIFICATION_INTRODUCTION, VERIFICATION_RECORDS),
+    (STABILITY_INTRODUCTION, STABILITY_RECORDS),
+    (COMPARISON_INTRODUCTION, COMPARISON_RECORDS),
+)
+
 
 def schema_text() -> str:
-    """The whole document, in Markdown."""
-    parts = [
-        (INTRODUCTION, RECORDS),
-        (TRAJECTORY_INTRODUCTION, TRAJECTORY_RECORDS),
-        (VERIFICATION_INTRODUCTION, VERIFICATION_RECORDS),
-    ]
-    return "\n".join(text for head, records in parts for text in (head, *map(_section, records)))
+    """All documents, in Markdown."""
+    return "\n".join(text for head, records in DOCUMENTS for text in (head, *map(_section, records)))
 
 
 def described(record: type[Result]) -> dict[str, str]:
@@ -171,11 +192,14 @@ def _section(record: type[Result]) -> str:
     hints = typing.get_type_hints(record)
     summary = _summary(record)
     lines = [f"## {record.__name__}", "", summary, "", "| key | type | meaning |", "| --- | --- | --- |"]
-    for name, words in meanings(record).items():
-        kind = _FURTHER[name][0] if _is_further(record, name) else _kind(hints[name])
-        lines.append(
-            "| " + " | ".join(cell.replace("|", "\\|") for cell in (f"`{name}`", kind, words)) + " |"
+    # keys that are told of in one breath, as "median and maximum", stand in one line, in that order
+    for words, told in groupby(meanings(record).items(), key=itemgetter(1)):
+        names = [name for name, _ in told]
+        kinds = dict.fromkeys(
+            _FURTHER[name][0] if _is_further(record, name) else _kind(hints[name]) for name in names
         )
+        cells = (", ".join(f"`{name}`" for name in names), ", ".join(kinds), words)
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join([*lines, ""])
 
 

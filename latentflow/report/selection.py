@@ -126,7 +126,7 @@ _METHODS = {
     "metric": "metric: joint diagonalisation of the decoder's metric",
     "ica": "ica: aligned with FastICA's components",
     "gaussianization": "gaussianization: aligned with a few layers of linear ICA",
-    "temporal": "temporal: lagged covariances: joint diagonalisation, then the autoregressive likelihood",
+    "temporal": "temporal: joint diagonalisation of log-variograms, then the autoregressive likelihood",
     "groups": "groups: joint diagonalisation of the covariances within groups",
 }
 

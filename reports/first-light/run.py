@@ -3,7 +3,7 @@
     python reports/first-light/run.py --data FOLDER [--only NAME ...] [--preset default]
 
 FOLDER holds gas_turbine.csv, eeg_eye_state.csv, foetal_ecg.dat and suite.h5. The peer needs
-``pip install latentflow[peers]``.
+``pip install '.[peers]'``.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@
 Run it again to go on where it stopped: a run (mixture, width, rows, seed) is done again only for methods that
 results.json does not hold yet, and FOLDER keeps the fits, so that no orientation wants another fit. ``--again auto``
 measures methods anew. Peers: ``linear`` are quick, ``neural`` take a minute each; those that the installation lacks
-are left out (``pip install latentflow[peers]``, ``pip install cebra``). ``python reports/orientation/summary.py`` then
+are left out (``pip install '.[peers]'``, ``pip install cebra``). ``python reports/orientation/summary.py`` then
 writes results.md and recovery.png.
 """
 

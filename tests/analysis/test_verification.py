@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from latentflow.analysis.verification import verify
+from latentflow.analysis.verification import verify_blocks
 from latentflow.analysis.verification_results import Quantiles
 from latentflow.data.preprocess import Preprocessor
 from latentflow.errors import DataError, PreprocessingError
@@ -97,7 +97,7 @@ class Stretched:
 def test_a_fold_is_found_row_by_row():
     rows = table()
     model = wrap(Folded(), rows)
-    found = verify(model, blocks(rows), n_rows=len(rows), draws=300, seed=4)
+    found = verify_blocks(model, blocks(rows), n_rows=len(rows), draws=300, seed=4)
     first = whitened(model, rows)[:, 0]
     left = tuple(np.flatnonzero(first < 0).tolist())
     assert found.data.folded == found.data.not_restored == found.data.failed == left
@@ -114,7 +114,7 @@ def test_a_fold_is_found_row_by_row():
 
 def test_draws_that_no_row_has_are_reported_and_break_nothing():
     rows = table()
-    found = verify(wrap(Folded(), rows), blocks(rows), n_rows=len(rows), draws=300, seed=4)
+    found = verify_blocks(wrap(Folded(), rows), blocks(rows), n_rows=len(rows), draws=300, seed=4)
     z = np.random.default_rng(4).standard_normal((300, 2))
     assert found.draws.lost == tuple(np.flatnonzero(z[:, 0] < 0).tolist())
     assert (found.draws.folded, found.draws.not_inverted, found.draws.not_restored) == ((), (), ())
@@ -139,7 +139,7 @@ def test_rows_without_latents_are_reported_and_not_decoded():
     """Left of -1 a row has latents, but the row that these are decoded to has none."""
     rows = table()
     model = wrap(Lost(), rows)
-    found = verify(model, blocks(rows), n_rows=len(rows), draws=10)
+    found = verify_blocks(model, blocks(rows), n_rows=len(rows), draws=10)
     first = whitened(model, rows)[:, 0]
     assert found.data.lost == tuple(np.flatnonzero(np.abs(first) > 1).tolist())
     assert found.data.folded == tuple(np.flatnonzero((first < 0) & (first > -1)).tolist())
@@ -151,7 +151,7 @@ def test_errors_have_their_size_in_every_unit():
     """Decoding puts δ on the first whitened axis: δ √λ₁ times its direction and scale in each column."""
     rows, delta = table(), 1e-7
     model = wrap(Stretched(1.0, torch.tensor([delta, 0.0], dtype=torch.float64)), rows)
-    found = verify(model, blocks(rows), n_rows=len(rows), draws=50)
+    found = verify_blocks(model, blocks(rows), n_rows=len(rows), draws=50)
     assert found.data.latent_residual.maximum == pytest.approx(delta, rel=1e-6)  # not what the decoder claims
     assert found.draws.latent_residual.median == pytest.approx(delta, rel=1e-6)
     assert found.data.data_error.median == pytest.approx(delta, rel=1e-6)
@@ -162,14 +162,14 @@ def test_errors_have_their_size_in_every_unit():
         [column.in_deviations for column in found.columns], moved / rows.std(0), rtol=1e-5
     )
     assert (found.exact_rows, len(found.data.not_inverted), len(found.draws.not_inverted)) == (0, 200, 50)
-    assert verify(model, blocks(rows), n_rows=200, tolerance=1e-6).passed
+    assert verify_blocks(model, blocks(rows), n_rows=200, tolerance=1e-6).passed
 
 
 @pytest.mark.parametrize(("dtype", "passes"), [(torch.float32, True), (torch.float64, False)])
 def test_in_single_precision_the_data_error_counts_over_the_condition_number(dtype, passes):
     rows = table()
     model = wrap(Stretched(100.0, torch.tensor([0.0, 3e-5], dtype=dtype)), rows, dtype)
-    found = verify(model, blocks(rows), n_rows=len(rows), draws=20, tolerance=1e-5)
+    found = verify_blocks(model, blocks(rows), n_rows=len(rows), draws=20, tolerance=1e-5)
     assert found.data.condition.maximum == pytest.approx(100, rel=1e-5)
     assert found.data.scaled_error.median == pytest.approx(3e-7, rel=0.5)
     assert len(found.data.not_restored) == (0 if passes else 200)
@@ -179,7 +179,7 @@ def test_in_single_precision_the_data_error_counts_over_the_condition_number(dty
 def test_rows_without_a_condition_number_are_judged_by_the_error_itself():
     rows = table()
     model = wrap(Stretched(100.0, torch.tensor([0.0, 3e-5], dtype=torch.float32)), rows, torch.float32)
-    found = verify(model, blocks(rows), n_rows=len(rows), draws=20, tolerance=1e-5, determinants=10)
+    found = verify_blocks(model, blocks(rows), n_rows=len(rows), draws=20, tolerance=1e-5, determinants=10)
     assert found.data.determinants == 10
     assert len(found.data.not_restored) == len(rows) - 10
     assert not found.passed
@@ -188,7 +188,7 @@ def test_rows_without_a_condition_number_are_judged_by_the_error_itself():
 def test_determinants_of_fewer_rows_are_evenly_spaced_over_blocks():
     rows = table(205)
     model = wrap(Folded(), rows)
-    found = verify(model, blocks(rows, 64), n_rows=205, draws=95, determinants=21)
+    found = verify_blocks(model, blocks(rows, 64), n_rows=205, draws=95, determinants=21)
     looked = np.arange(0, 205, 10)
     assert (found.data.determinants, found.draws.determinants) == (21, 19)
     assert found.data.folded == tuple(looked[whitened(model, rows)[looked, 0] < 0].tolist())
@@ -208,7 +208,7 @@ def gaussian(rows, steps=96):
 def test_the_flow_of_a_gaussian_is_a_bijection_with_its_known_condition_number():
     rows = table(150, 3)
     told = []
-    found = verify(gaussian(rows), blocks(rows), n_rows=150, draws=80, progress=told.append)
+    found = verify_blocks(gaussian(rows), blocks(rows), n_rows=150, draws=80, progress=told.append)
     stretch = np.sqrt([(v + SIGMA_MAX**2) / (v + SIGMA_MIN**2) for v in (2.0, 0.3, 0.01)])
     assert found.passed
     assert found.data.condition.median == pytest.approx(stretch.max() / stretch.min(), rel=1e-4)
@@ -230,7 +230,7 @@ def test_a_coarse_grid_that_folds_between_modes_is_caught():
         sigmas=log_uniform_grid(SIGMA_MIN, SIGMA_MAX, 3),
         solver="euler",
     )
-    coarse = verify(model, blocks(rows), n_rows=41, draws=10)
+    coarse = verify_blocks(model, blocks(rows), n_rows=41, draws=10)
     assert not coarse.passed
     assert coarse.data.folded
     x = whitened(model, rows)
@@ -244,12 +244,12 @@ def test_a_refused_row_is_named_by_its_place_in_the_file():
     model = wrap(Stretched(1.0, torch.zeros(2, dtype=torch.float64)), rows)
     rows[25, 0] = 3.5
     with pytest.raises(PreprocessingError, match="row 25"):
-        verify(model, [(np.arange(1, 40, 4), rows[1::4])], n_rows=10)
+        verify_blocks(model, [(np.arange(1, 40, 4), rows[1::4])], n_rows=10)
 
 
 def test_no_rows_are_an_error():
     with pytest.raises(DataError, match="no rows"):
-        verify(gaussian(table(50, 3)), [], n_rows=0)
+        verify_blocks(gaussian(table(50, 3)), [], n_rows=0)
 
 
 def test_quantiles_are_values_that_rows_have():

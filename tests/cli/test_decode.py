@@ -81,10 +81,11 @@ def test_latents_without_names_are_taken_when_there_are_as_many(run, folder, mod
     assert "3 latents" in refusal
 
 
-def test_latents_of_another_model_are_refused(run, folder, tiny):
-    run("encode", folder / "data.h5")
+@pytest.mark.parametrize("suffix", [".h5", ".parquet"])
+def test_latents_of_another_model_are_refused(run, folder, tiny, suffix):
+    run("encode", folder / "data.h5", "-o", folder / f"data.latents{suffix}")
     run("fit", folder / "data.h5", *tiny, "--seed", "9")
-    refusal = run("decode", folder / "data.latents.h5", code=2).stderr
+    refusal = run("decode", folder / f"data.latents{suffix}", code=2).stderr
     assert "another model" in refusal
     assert "--model" in refusal
     assert not (folder / "data.decoded.h5").exists()

@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from latentflow.analysis.verification import verify
+from latentflow.analysis.verification import verify, verify_blocks
 from latentflow.data.tables import open_table
 
 FEW = ["--rows=60", "--draws=40", "--device=cpu"]
@@ -32,7 +32,8 @@ def test_the_whole_file_comes_back(run, folder):
 def test_figures_are_those_of_the_library(run, folder, model):
     rows = open_table(folder / "data.h5").read()
     index = np.linspace(0, 299, 60).astype(int)
-    expected = verify(model, [(index, rows[index])], n_rows=60, draws=40, seed=7)
+    expected = verify_blocks(model, [(index, rows[index])], n_rows=60, draws=40, seed=7)
+    assert verify(model, rows, rows=60, draws=40, seed=7).to_dict() == expected.to_dict()
     document = json.loads(run("verify", folder / "data.h5", *FEW, "--seed=7", "--json").stdout)
     assert document["result"] == json.loads(json.dumps(expected.to_dict()))
     assert (document["command"], document["model_hash"]) == ("verify", model.hash)

@@ -3,13 +3,12 @@
 import numpy as np
 import pytest
 
-from latentflow.flow.grids import blended_grid, graded_grid, karras_grid, log_uniform_grid
+from latentflow.flow.grids import blended_grid, karras_grid, log_uniform_grid
 
 MAKERS = {
     "log_uniform": log_uniform_grid,
     "karras": karras_grid,
     "blended": blended_grid,
-    "graded": lambda low, high, steps: graded_grid(low, high, steps, 2),
 }
 
 
@@ -60,10 +59,3 @@ def test_blended_is_densest_about_one():
     steps = np.diff(np.log(levels))
     assert 0.5 < levels[np.argmin(steps)] < 1.5
     assert steps.min() < 0.8 * steps[0]
-
-
-def test_graded_starts_short():
-    np.testing.assert_allclose(
-        graded_grid(0.01, 100, 4, 2), 0.01 * 1e4 ** np.array([0, 1 / 16, 1 / 4, 9 / 16, 1])
-    )
-    np.testing.assert_allclose(graded_grid(0.01, 15, 9, 1), log_uniform_grid(0.01, 15, 9))

@@ -14,9 +14,8 @@ import latentflow.report
 from latentflow.analysis.results import SCHEMA_VERSION
 from latentflow.analysis.samples import shown_samples, worst_pairs
 from latentflow.report.schema import (
+    DOCUMENTS,
     RECORDS,
-    TRAJECTORY_RECORDS,
-    VERIFICATION_RECORDS,
     meanings,
     schema_text,
 )
@@ -47,7 +46,7 @@ def test_the_document_is_that_of_the_records():
 
 
 @pytest.mark.parametrize(
-    "record", [*RECORDS, *TRAJECTORY_RECORDS, *VERIFICATION_RECORDS], ids=lambda record: record.__name__
+    "record", [record for _, records in DOCUMENTS for record in records], ids=lambda record: record.__name__
 )
 def test_every_key_has_a_meaning(record):
     words = meanings(record)
