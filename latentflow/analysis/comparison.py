@@ -14,7 +14,7 @@ from scipy.stats import rankdata
 
 from latentflow.analysis.dependence_on_others import dependence_on_others
 from latentflow.analysis.ledger import ledger
-from latentflow.analysis.orientation_account import is_anchored
+from latentflow.analysis.orientation_account import is_anchored, started_from_ica
 from latentflow.analysis.preparation import Material, open_for, prepare
 from latentflow.analysis.serial import normal_scores
 from latentflow.data.tables import open_table
@@ -302,7 +302,8 @@ def _notes(model: Any, material: Material, *, own: bool) -> tuple[str, ...]:
         found.append(
             "The latents were not oriented: their axes are arbitrary, and so is every match (latentflow orient)."
         )
-    started = _started_from_ica(model)
+    network = str((model.record.get("network") or {}).get("structure", ""))
+    started = started_from_ica(model.orientation, network)
     if started:
         found.append(
             f"The {started} started from FastICA's, so that a high agreement with ICA components is weaker evidence "
@@ -315,14 +316,3 @@ def _notes(model: Any, material: Material, *, own: bool) -> tuple[str, ...]:
     if own and material.choice.which == "held out":
         found.append("Only rows that the fit held out are compared; the components may have seen them.")
     return tuple(found)
-
-
-def _started_from_ica(model: Any) -> str:
-    """What was learned from FastICA's axes on and had a part in those of the latents; empty where nothing was."""
-    orientation = model.orientation
-    if is_anchored(orientation) or orientation.method == "none":
-        return ""
-    if orientation.method == "gaussianization":
-        return "layers that gave the axes"
-    separable = "separable" in str((model.record.get("network") or {}).get("structure", ""))
-    return "network's own axes" if separable else ""

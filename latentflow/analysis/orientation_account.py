@@ -172,6 +172,18 @@ def is_anchored(orientation: Orientation) -> bool:
     return orientation.method in ANCHORED or bool(orientation.details.get("anchored_to_ica", False))
 
 
+def started_from_ica(orientation: Orientation, network: str) -> str:
+    """What was learned from FastICA's axes on and had a part in those of the latents; empty where nothing was.
+
+    ``network`` is the score network in words.
+    """
+    if is_anchored(orientation) or orientation.method == "none":
+        return ""
+    if orientation.method == "gaussianization":
+        return "layers that gave the axes"
+    return "network's own axes" if "separable" in network else ""
+
+
 def determination(angle_error: np.ndarray, names: Sequence[str]) -> tuple[LatentDetermination, ...]:
     """How well each latent's direction is fixed, from the errors (k, k) of all angles, radians.
 
@@ -241,15 +253,11 @@ def _evidence(orientation: Orientation, fastica: FastICASummary, network: str) -
         return f"{measured}; FastICA did not converge, so this shows little."
     if orientation.method == "none":
         return f"{measured}; the axes were not chosen, so that it says nothing of either."
-    if orientation.method == "gaussianization":
+    started = started_from_ica(orientation, network)
+    if started:
         return (
-            f"{measured}; the layers that gave the axes started from FastICA's before they were fitted, so that a high "
-            "figure is weaker evidence than two ways that never met."
-        )
-    if "separable" in network:
-        return (
-            f"{measured}; the network's own axes started from FastICA's before they were learned, so that a high "
-            "figure is weaker evidence than two ways that never met."
+            f"{measured}; the {started} started from FastICA's, so that a high figure is weaker evidence than two ways "
+            "that never met."
         )
     return (
         f"{measured}; FastICA had no part in the choice of the axes: a high figure means that two ways lead to the "
