@@ -37,11 +37,18 @@ class Task:
     width: int
     rows: int
     seed: int
+    preset: str = "default"
 
     @property
     def key(self) -> str:
         """Name of the run in results.json."""
-        return f"{self.name}/d{self.width}/n{self.rows}/s{self.seed}"
+        of_default = f"{self.name}/d{self.width}/n{self.rows}/s{self.seed}"
+        return of_default if self.preset == "default" else f"{of_default}/{self.preset}"
+
+    @property
+    def file_name(self) -> str:
+        """Of its model."""
+        return f"{self.name}-d{self.width}-n{self.rows}-s{self.seed}-{self.preset}.safetensors"
 
 
 @dataclass(frozen=True)
@@ -52,13 +59,11 @@ class Plan:
     ----------
     orientations : names as in :func:`orientations.asked`; empty fits no flow
     peers : names of :data:`peers.PEERS`
-    preset : size of the fit
     models : folder that keeps fitted models, so that another orientation wants no other fit; None keeps none
     """
 
     orientations: tuple[str, ...]
     peers: tuple[str, ...]
-    preset: str
     models: Path | None
 
 
@@ -139,14 +144,14 @@ def _coordinates(model: FittedFlow, X: Floats) -> tuple[Floats, Floats]:
 
 def _model(task: Task, plan: Plan, mixture: Mixture, learns: NDArray[np.intp]) -> FittedFlow:
     """The fit of a run, from the folder of models where it is there."""
-    path = plan.models / f"{task.key.replace('/', '-')}-{plan.preset}.safetensors" if plan.models else None
+    path = plan.models / task.file_name if plan.models else None
     if path and path.exists():
         return FittedFlow.load(path, device="cpu")
     columns = [f"x{i}" for i in range(task.width)]
     model = fit_flow(
         mixture.X,
         columns,
-        preset=plan.preset,
+        preset=task.preset,
         split=_split(mixture, learns),
         orientation="none",
         device="cpu",

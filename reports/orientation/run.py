@@ -97,9 +97,10 @@ def main() -> None:
     options = parse()
     found = json.loads(options.results.read_text()) if options.results.exists() else {}
     seeds = range(options.first_seed, options.first_seed + options.seeds)
-    tasks = [Task(*task) for task in product(options.sets, options.widths, options.rows, seeds)]
+    shapes = product(options.sets, options.widths, options.rows, seeds)
+    tasks = [Task(*shape, options.preset) for shape in shapes]
     tasks.sort(key=lambda task: (task.seed, task.rows, task.width))  # a first picture of all sets comes early
-    plan = Plan(tuple(options.orientations), chosen_peers(options.peers), options.preset, options.models)
+    plan = Plan(tuple(options.orientations), chosen_peers(options.peers), options.models)
     for task in tasks:
         for method in options.again:
             found.get(task.key, {}).get("methods", {}).pop(method, None)

@@ -36,6 +36,8 @@ LINEAR_SETS = (
 )
 #: Measures of linear mixtures alone: Gaussian latents are bent beside any source that is not.
 OF_LINEAR = ("amari", "mcc_pearson")
+#: The preset that all but one of the tables are of.
+DEFAULT = "default"
 #: A peer is told to be ahead of `auto` from this difference of mean correlation on.
 AHEAD = 0.003
 
@@ -62,6 +64,11 @@ def values(found: Results, name: str, d: int, n: int, method: str, measure: str 
     runs = (e for e in found.values() if (e["name"], e["d"], e["n"]) == (name, d, n))
     taken = (run["methods"].get(method, {}).get(measure) for run in runs)
     return np.array([value for value in taken if value is not None])
+
+
+def of_preset(found: Results, preset: str) -> Results:
+    """The runs whose fit had a preset."""
+    return {key: e for key, e in found.items() if e.get("fit", {}).get("preset", DEFAULT) == preset}
 
 
 def shapes(found: Results) -> list[tuple[int, int]]:
@@ -186,6 +193,19 @@ def decisions(found: Results) -> list[str]:
     return _table(head, rows) if rows else []
 
 
+def presets(found: Results, every: Results) -> list[str]:
+    """Runs of other presets beside those of the default."""
+    rows = []
+    for preset in sorted({e["fit"]["preset"] for e in every.values() if "fit" in e} - {DEFAULT}):
+        others = of_preset(every, preset)
+        for d, n in shapes(others):
+            for name in sets(others, d, n):
+                one, other = (values(runs, name, d, n, "auto") for runs in (found, others))
+                rows.append([name, str(d), str(n), preset, str(len(other)), _mean(other, 4), _mean(one, 4)])
+    head = ["set", "d", "n", "preset", "seeds", "auto", "auto with the default preset"]
+    return _table(head, rows) if rows else []
+
+
 def seconds(found: Results) -> list[str]:
     """Median seconds of each method, one thread, runs beside each other."""
     rows = []
@@ -205,8 +225,9 @@ def seconds(found: Results) -> list[str]:
     return _table(["d", "n", "median seconds"], rows)
 
 
-def tables(found: Results) -> str:
+def tables(every: Results) -> str:
     """All tables."""
+    found = of_preset(every, DEFAULT)
     parts: list[str] = []
 
     def section(title: str, lines: list[str]) -> None:
@@ -214,6 +235,7 @@ def tables(found: Results) -> str:
             parts.extend([f"## {title}", "", *lines, ""])
 
     section("What auto was to reach", reached(found))
+    section("Other presets: mean correlation", presets(found, every))
     title = "By size: mean correlation of auto / FastICA (seeds)"
     section(title, by_size(found, groups=False))
     section(f"{title}, mixtures with groups", by_size(found, groups=True))
@@ -288,6 +310,7 @@ def main(arguments: list[str]) -> None:
     path = Path(arguments[0]) if arguments else HERE / "results.json"
     found = json.loads(path.read_text())
     path.with_name("results.md").write_text(tables(found))
+    found = of_preset(found, DEFAULT)
     d, n = max(shapes(found), key=[(run["d"], run["n"]) for run in found.values()].count)
     figure(found, d, n).savefig(path.with_name("recovery.png"), dpi=150)
 
