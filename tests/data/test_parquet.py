@@ -48,7 +48,7 @@ def test_columns_of_one_name_are_told_apart(tmp_path):
 def test_missing_pyarrow_names_the_extra(tmp_path, monkeypatch):
     (tmp_path / "f.parquet").write_bytes(b"PAR1....PAR1")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(DataError, match=r"pip install latentflow\[parquet\]"):
+    with pytest.raises(DataError, match=r"pip install '\.\[parquet\]'"):
         open_table(tmp_path / "f.parquet")
 
 
