@@ -44,11 +44,7 @@ def verify(
     *,
     rows: int | None = None,
     missing: str = "error",
-    draws: int | None = None,
-    determinants: int | None = None,
-    tolerance: float | None = None,
-    seed: int = 0,
-    progress: Callable[[int], None] | None = None,
+    **settings: Any,
 ) -> Verification:
     """Send the rows of a table to their latents and back, and as many draws of N(0, I) to rows and back.
 
@@ -61,8 +57,8 @@ def verify(
         So many rows, evenly spaced; by default all.
     missing : {"error", "drop"}
         Whether rows with a missing value are an error or left out.
-    draws, determinants, tolerance, seed, progress
-        As for :func:`verify_blocks`.
+    **settings
+        ``draws``, ``determinants``, ``tolerance``, ``seed`` and ``progress``, as for :func:`verify_blocks`.
 
     Returns
     -------
@@ -84,16 +80,7 @@ def verify(
             if here.any():
                 yield index[here], block[here]
 
-    return verify_blocks(
-        model,
-        chosen(),
-        n_rows=len(wanted),
-        draws=draws,
-        determinants=determinants,
-        tolerance=tolerance,
-        seed=seed,
-        progress=progress,
-    )
+    return verify_blocks(model, chosen(), n_rows=len(wanted), **settings)
 
 
 def verify_blocks(
