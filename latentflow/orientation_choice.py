@@ -7,37 +7,35 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from latentflow.flow.anchors import ICAAxes, ica_axes
 from latentflow.flow.gaussianization import GaussianizationFit
-from latentflow.flow.orientation import Orientation
+from latentflow.flow.orientation import Orientation, agreement
 from latentflow.orientation_ways import (
+    ADVANTAGE,
+    AGREE,
     LAYERED_DIMENSION,
     Material,
+    clearly_above,
     enough,
     flow_log_prob,
     from_ica,
     from_layers,
     jacobian,
     layered_fits,
-    layers_that_explain,
     linear_fit,
     metric,
+    one_more_layer,
 )
 
 #: Rows below which models of the mixture are not compared.
 FEWEST_ROWS = 1_000
-#: Nats a row and coordinate by which the flow must be better than linear ICA for the mixture not to count as linear.
-ADVANTAGE = 0.01
 #: What a network is called that has learned axes and nothing else.
 SEPARABLE = "separable along learned axes"
 #: Rows from which the flow finds a bend where there is one, and nats a row and coordinate by which two layers must be
 #: better than a linear model where it has not: of 2 000 rows they are by 0.1 to 0.24 in mixtures of two layers, and by
 #: 0 to 0.05 in mixtures that are not, linear or smooth.
 ENOUGH_ROWS, FAR = 5_000, 0.08
-#: Mean |cosine| of the metric's axes with FastICA's from which they count as much the same.
-AGREE = 0.9
 
 Floats = NDArray[np.float64]
 
@@ -45,13 +43,14 @@ Floats = NDArray[np.float64]
 def choose(material: Material) -> Orientation:
     """The orientation that the rows themselves speak for.
 
-    Three models of growing size are compared by their likelihood of validation rows: linear ICA, two or three layers
-    of it (:mod:`latentflow.flow.gaussianization`), and the flow itself. Where the flow is no better than linear ICA,
-    or its score is separable, which is linear ICA too, the mixture is linear, and the axes of the separable score are
-    taken, or FastICA's; unless rows are so few that no network finds a bend, and two layers are far likelier. Where
-    the layers explain what the flow explains, they are taken, the fewest that do, because so small a model does that
-    for the right axes only. Else the axes of the decoder metric are, and whether FastICA has the same is told. With
-    very few rows nothing is compared.
+    Three models of growing size are compared by their likelihood of validation rows: linear ICA, two or three
+    layers of it (:mod:`latentflow.flow.gaussianization`), and the flow itself. Where the flow is no better than
+    linear ICA, or its score is separable, which is linear ICA too, the mixture is linear, and the axes of the
+    separable score are taken, or FastICA's; unless rows are so few that no network finds a bend, and layers are far
+    likelier. Where the layers explain what the flow explains, they are taken, because so small a model does that
+    for the right axes only; two of them unless three serve better
+    (:func:`latentflow.orientation_ways.one_more_layer`). Else the axes of the decoder metric are, and whether
+    FastICA has the same is told. With very few rows nothing is compared.
     """
     x = material.x
     k = x.shape[1]
@@ -68,12 +67,11 @@ def choose(material: Material) -> Orientation:
     }
     told = f"log p of validation rows, whitened: flow {of_flow.mean():.2f} nats, linear ICA {of_linear.mean():.2f}"
     separable = _structure(material) == SEPARABLE
-    if separable or not _clearly_above(of_flow, of_linear, ADVANTAGE * k):
+    if separable or not clearly_above(of_flow, of_linear, ADVANTAGE * k):
         return _without_the_flow(material, components, max(of_flow, of_linear, key=np.mean), figures, told)
     if k <= LAYERED_DIMENSION:
         right = enough(of_flow, of_linear)
-        tried = layers_that_explain(material, right)
-        layers = max(tried, key=lambda fit: fit.log_prob.mean())
+        layers = one_more_layer(material, layered_fits(material, 2)[0], right)
         told = _with_layers(layers, figures, told)
         if layers.log_prob.mean() >= right:
             words = f"a few layers of linear ICA explain the rows about as well as the flow ({told})"
@@ -92,25 +90,24 @@ def choose(material: Material) -> Orientation:
 def _without_the_flow(
     material: Material, components: ICAAxes, of_linear: Floats, figures: dict[str, Any], told: str
 ) -> Orientation:
-    """For a flow that has not found a bend: linear axes, or two layers where rows are few and these far likelier."""
+    """For a flow that has not found a bend: linear axes, or layers where rows are few and these far likelier."""
     k = material.x.shape[1]
     if len(material.x) < ENOUGH_ROWS and k <= LAYERED_DIMENSION:
         layers = layered_fits(material, 2)[0]
+        far = clearly_above(layers.log_prob, of_linear, FAR * k)
+        if far:
+            layers = one_more_layer(material, layers)
         told = _with_layers(layers, figures, told)
-        if _clearly_above(layers.log_prob, of_linear, FAR * k):
-            words = "the rows are too few for the flow to find a bend, and two layers of linear ICA are far likelier"
+        if far:
+            words = (
+                "the rows are too few for the flow to find a bend, and layers of linear ICA are far likelier"
+            )
             return _told(from_layers(material, layers), f"{words} ({told})", figures)
     if _structure(material) == SEPARABLE:
         words = "the flow is separable along axes of its own, so the mixture is taken to be linear"
     else:
         words = "the flow is no better than linear ICA, so the mixture is taken to be linear"
     return _told(_linear(material, components), f"{words} ({told})", figures)
-
-
-def _clearly_above(one: Floats, other: Floats, least: float) -> bool:
-    """Whether log p of the same rows is higher by a least amount, and by two standard errors."""
-    gain = one - other
-    return bool(gain.mean() > max(least, 2 * gain.std() / np.sqrt(len(gain))))
 
 
 def _with_layers(layers: GaussianizationFit, figures: dict[str, Any], told: str) -> str:
@@ -128,16 +125,6 @@ def _linear(material: Material, components: ICAAxes) -> Orientation:
     return (
         jacobian(material) if _structure(material).startswith(SEPARABLE) else from_ica(material, components)
     )
-
-
-def agreement(one: Floats, other: Floats) -> float:
-    """Mean |cosine| of two sets of axes, shape (k, k) each, every axis with its match; 1 where they are the same.
-
-    >>> agreement(np.eye(3), -np.eye(3)[:, [2, 0, 1]])
-    1.0
-    """
-    cosines = np.abs(one.T @ other)
-    return float(cosines[linear_sum_assignment(-cosines)].mean())
 
 
 def _told(found: Orientation, reason: str, figures: dict[str, Any]) -> Orientation:

@@ -22,7 +22,7 @@ from latentflow.flow.derivative_axes import (
 from latentflow.flow.determination import angle_error
 from latentflow.flow.gaussianization import GaussianizationFit, Start, fit_gaussianization
 from latentflow.flow.joint_diagonalisation import JointDiagonalisation
-from latentflow.flow.orientation import Orientation
+from latentflow.flow.orientation import Orientation, agreement
 from latentflow.flow.peeling import Peeled, curves_to_normal, peel, whitening
 from latentflow.flow.structured_axes import StructuredAxes, group_axes, temporal_axes
 from latentflow.model import FittedFlow
@@ -31,10 +31,12 @@ from latentflow.model import FittedFlow
 LAYERED_DIMENSION = 32
 #: Rows on which likelihoods are compared.
 LIKELIHOOD_ROWS = 1_000
-#: Numbers of layers that are tried, in turn.
-LAYERS = (2, 3)
 #: Share of the flow's advantage over linear ICA that layers must reach to count as right.
 EXPLAINED = 0.9
+#: Nats a row and coordinate by which a larger model of the mixture must be better to be taken for that alone.
+ADVANTAGE = 0.01
+#: Mean |cosine| of two sets of axes from which they count as much the same.
+AGREE = 0.9
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -105,7 +107,7 @@ def gaussianization(material: Material) -> Orientation:
     rotation = ica_axes(material.x, material.seed).rotation
     of_flow, of_linear = flow_log_prob(material), linear_fit(material, rotation).log_prob
     right = enough(of_flow, of_linear)
-    best = max(layers_that_explain(material, right), key=lambda fit: fit.log_prob.mean())
+    best = one_more_layer(material, layered_fits(material, 2)[0], right)
     levels = {"flow": of_flow.mean(), "linear": of_linear.mean(), "layers": best.log_prob.mean()}
     explains = "explain" if levels["layers"] >= right else "do not explain"
     told = ", ".join(f"{name} {level:.2f}" for name, level in levels.items())
@@ -170,21 +172,40 @@ def from_layers(material: Material, layers: GaussianizationFit) -> Orientation:
     )
 
 
-def layers_that_explain(material: Material, right: float) -> tuple[GaussianizationFit, ...]:
-    """The best fit of each number of layers from two on, up to the fewest that are likely enough, or to three.
+def clearly_above(one: Floats, other: Floats, least: float) -> bool:
+    """Whether mean log p of the same rows is higher by a least amount, in nats, and by two standard errors."""
+    gain = one - other
+    return bool(gain.mean() > max(least, 2 * gain.std() / np.sqrt(len(gain))))
+
+
+def one_more_layer(material: Material, two: GaussianizationFit, right: float = -np.inf) -> GaussianizationFit:
+    """Three layers where they serve better than two, else these.
+
+    Where two explain the rows a third one can explain them along wrong axes, so it must be clearly likelier; or at
+    least as likely, with the axes of the decoder metric, which two layers then do not have. These are two readings of
+    one flow, and where two layers are right (leaky ReLU, post-non-linear) they have not been seen to agree against
+    them.
 
     Parameters
     ----------
     material : Material
+    two : GaussianizationFit
+        Of two layers.
     right : float
-        Mean log p of validation rows that ends the search, nats.
+        Mean log p of validation rows, nats, from which layers explain the rows.
     """
-    fits: list[GaussianizationFit] = []
-    for layers in LAYERS:
-        fits.append(layered_fits(material, layers)[0])
-        if fits[-1].log_prob.mean() >= right:
-            break
-    return tuple(fits)
+    three = layered_fits(material, 3)[0]
+    gain = float((three.log_prob - two.log_prob).mean())
+    if two.log_prob.mean() < right:
+        return three if gain > 0 else two
+    if clearly_above(three.log_prob, two.log_prob, ADVANTAGE * material.x.shape[1]):
+        return three
+    if gain > 0:
+        axes = metric(material).rotation
+        with_two, with_three = (agreement(from_layers(material, fit).rotation, axes) for fit in (two, three))
+        if with_two < AGREE <= with_three:
+            return three
+    return two
 
 
 def linear_fit(material: Material, ica_rotation: Floats) -> GaussianizationFit:

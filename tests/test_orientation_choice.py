@@ -11,9 +11,9 @@ from datasets.orientation import draw
 from latentflow import orientation_choice, orientation_ways
 from latentflow.flow import gaussianization
 from latentflow.flow.anchors import ICAAxes, ica_axes, normal_scores
-from latentflow.flow.orientation import Orientation
+from latentflow.flow.orientation import Orientation, agreement
 from latentflow.flow.peeling import curves_to_normal
-from latentflow.orientation_choice import ENOUGH_ROWS, FAR, SEPARABLE, agreement, choose
+from latentflow.orientation_choice import ENOUGH_ROWS, FAR, SEPARABLE, choose
 from latentflow.orientation_ways import Material, from_layers, layered_fits, linear_fit
 
 ROWS, LATENTS = ENOUGH_ROWS, 4
@@ -50,11 +50,8 @@ def chosen(monkeypatch):
             "ica_axes": lambda x, seed: ICAAxes(np.eye(stage.k), True),
             "linear_fit": lambda material, rotation: fit(stage.linear),
             "flow_log_prob": lambda material: stage.flow + noise,
-            "layers_that_explain": lambda material, right: (
-                fit(stage.layers - 1, 2),
-                fit(stage.layers, 3),
-            ),
             "layered_fits": lambda material, layers: (fit(stage.layers, layers),),
+            "one_more_layer": lambda material, two, right=-np.inf: fit(stage.layers, 3),
             "from_ica": lambda material, found: way("ica"),
             "from_layers": lambda material, layers: way("gaussianization"),
             "jacobian": lambda material: way("jacobian"),
@@ -117,11 +114,11 @@ def test_a_separable_flow_is_a_linear_model_however_likely(chosen):
         (Stage(flow=-4.0, linear=-5.0, structure=SEPARABLE, n=2000), -4.0),
     ],
 )
-def test_few_rows_from_which_the_flow_finds_no_bend_are_given_two_layers(chosen, stage, level):
+def test_few_rows_from_which_the_flow_finds_no_bend_are_given_layers(chosen, stage, level):
     found = chosen(replace(stage, layers=level + 1.01 * FAR * LATENTS))
     assert found.method == "gaussianization"
     assert "too few for the flow to find a bend" in found.reason
-    assert "2 layers of it" in found.reason
+    assert "3 layers of it" in found.reason
     # smooth mixtures, and chance, make them a little likelier
     less = chosen(replace(stage, layers=level + 0.99 * FAR * LATENTS))
     assert less.method in ("ica", "jacobian")
@@ -177,24 +174,45 @@ def test_agreement_is_of_axes_whatever_their_order_and_sign():
     assert agreement(np.eye(2), turned(np.pi / 4)[:2, :2]) == pytest.approx(np.sqrt(0.5))
 
 
-def fits(monkeypatch, levels):
-    """Fits whose mean log p is what ``levels`` says of their number of layers, and the numbers that are asked for."""
-    asked = []
+@pytest.fixture
+def more(monkeypatch):
+    """Function of log p of two and of three layers, and of their axes, that gives how many are taken."""
+    rng = np.random.default_rng(0)
 
-    def fitted(material, layers):
-        asked.append(layers)
-        return (SimpleNamespace(log_prob=np.full(9, levels[layers]), layers=layers),)
+    def play(two, three, *, spread=0.0, axes=(0.0, 0.0), right=-np.inf):
+        level = {2: np.full(200, two), 3: np.full(200, three) + spread * rng.normal(size=200)}
+        rotations = {layers: turned(angle) for layers, angle in zip((2, 3), axes, strict=True)}
 
-    monkeypatch.setattr(orientation_ways, "layered_fits", fitted)
-    return asked
+        def fitted(material, layers):
+            return (SimpleNamespace(log_prob=level[layers], layers=layers),)
+
+        for name, value in {
+            "layered_fits": fitted,
+            "from_layers": lambda material, fit: Orientation(rotations[fit.layers]),
+            "metric": lambda material: Orientation(np.eye(LATENTS)),
+        }.items():
+            monkeypatch.setattr(orientation_ways, name, value)
+        material = SimpleNamespace(x=np.zeros((9, LATENTS)))
+        return orientation_ways.one_more_layer(material, fitted(material, 2)[0], right).layers
+
+    return play
 
 
-def test_no_more_layers_are_tried_than_explain_the_rows(monkeypatch):
-    asked = fits(monkeypatch, {2: -4.1, 3: -4.0})
-    assert [fit.layers for fit in orientation_ways.layers_that_explain(None, -4.2)] == [2]
-    assert asked == [2]
-    assert [fit.layers for fit in orientation_ways.layers_that_explain(None, -4.05)] == [2, 3]
-    assert [fit.layers for fit in orientation_ways.layers_that_explain(None, 0.0)] == [2, 3]
+def test_a_third_layer_must_be_clearly_likelier_than_two_that_explain_the_rows(more):
+    assert more(-4.0, -3.95) == 3
+    assert more(-4.0, -3.97) == 2  # less than 0.01 nats a coordinate
+    assert more(-4.0, -3.9, spread=2.0) == 2  # less than two standard errors
+    assert more(-4.0, -4.1) == 2
+    # where two do not explain the rows the likelier are taken
+    assert more(-4.0, -3.99, right=-3.5) == 3
+    assert more(-4.0, -4.01, right=-3.5) == 2
+
+
+def test_or_as_likely_with_the_axes_of_the_metric_that_two_layers_lack(more):
+    assert more(-4.0, -3.99, axes=(0.5, 0.4)) == 3
+    assert more(-4.0, -4.01, axes=(0.5, 0.4)) == 2
+    assert more(-4.0, -3.99, axes=(0.4, 0.0)) == 2
+    assert more(-4.0, -3.99, axes=(0.7, 0.5)) == 2
 
 
 def test_enough_is_most_of_what_the_flow_has_over_linear_ica():

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
 
 Floats = NDArray[np.float64]
 
@@ -74,3 +75,13 @@ class Orientation:
 def undetermined(k: int) -> Floats:
     """Angle errors of axes about which nothing is known: π/4 off the diagonal, shape (k, k)."""
     return np.where(np.eye(k, dtype=bool), 0.0, np.pi / 4)
+
+
+def agreement(one: Floats, other: Floats) -> float:
+    """Mean |cosine| of two sets of axes, shape (k, k) each, every axis with its match; 1 where they are the same.
+
+    >>> agreement(np.eye(3), -np.eye(3)[:, [2, 0, 1]])
+    1.0
+    """
+    cosines = np.abs(one.T @ other)
+    return float(cosines[linear_sum_assignment(-cosines)].mean())
