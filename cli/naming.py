@@ -35,6 +35,8 @@ def find_model(given: Path | None, data: Path) -> Path:
     ------
     ModelFileError
         If there is no such file.
+    DataError
+        If the data are not there either.
     """
     if given is not None:
         if not given.is_file():
@@ -42,6 +44,8 @@ def find_model(given: Path | None, data: Path) -> Path:
         return given
     model = beside(data, MODEL_SUFFIX)
     if not model.is_file():
+        if not data.exists():
+            raise DataError(f"{data} does not exist")
         raise ModelFileError(
             f"{model}: no model there; run `latentflow fit` on the data first, or name a model with --model"
         )

@@ -119,7 +119,7 @@ def stability(
     Parameters
     ----------
     model : FittedFlow
-        The first run; every other one has its split and its settings.
+        The first run; every other one has its split and its settings, and is oriented as this one is now.
     X : path, Table, DataFrame or array (n, D)
         The table that it was fitted on.
     runs : int
@@ -162,7 +162,8 @@ def stability(
     told = _told(material.table, complete, groups, time, ordered)
     models = [model]
     for shape in islice(_refits(model, preset, seed), runs - 1):
-        chosen = {**model.record["settings"], **shape, "device": device, "split": split, **told, **settings}
+        own = {**model.record["settings"], "orientation": model.orientation.asked}
+        chosen = {**own, **shape, "device": device, "split": split, **told, **settings}
         models.append(
             fit_flow(values[complete], model.columns, dtype=material.table.dtype, progress=progress, **chosen)
         )

@@ -165,8 +165,17 @@ def test_axes_found_by_what_is_no_longer_told_are_refused(
     stability(model, fitted_folder / "data.h5", **words, **given)
     ((name, value),) = given.items()
     np.testing.assert_array_equal(refits[0][name], value)
+    assert refits[0]["orientation"] == "auto"
     stability(model, fitted_folder / "data.h5", **words, orientation="jacobian")
     assert refits[1]["orientation"] == "jacobian"
+
+
+def test_refits_are_oriented_as_the_model_is_now(model, fitted_folder, monkeypatch, refits) -> None:
+    turned = Orientation(np.eye(3), "ica", "ica", angle_error=np.zeros((3, 3)))
+    assert model.record["settings"]["orientation"] != "ica"
+    monkeypatch.setattr(model, "orientation", turned)
+    stability(model, fitted_folder / "data.h5", runs=2, n_boot=20, device="cpu")
+    assert refits[0]["orientation"] == "ica"
 
 
 def test_rows_left_out_stay_gaps_in_time(run, tmp_path, write_table, tiny_rows, tiny, refits) -> None:

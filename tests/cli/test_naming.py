@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from latentflow.cli.naming import MODEL_SUFFIX, beside, find_key, next_command
+from latentflow.cli.naming import MODEL_SUFFIX, beside, find_key, find_model, next_command
 from latentflow.cli.output import count, names, seconds
+from latentflow.errors import DataError, ModelFileError
 
 
 @pytest.mark.parametrize(
@@ -20,6 +21,19 @@ from latentflow.cli.output import count, names, seconds
 )
 def test_the_model_is_looked_for_where_it_was_put(data, model):
     assert beside(Path(data), MODEL_SUFFIX) == Path(model + MODEL_SUFFIX)
+
+
+def test_what_is_not_there_is_named(tmp_path):
+    data, model = tmp_path / "data.h5", tmp_path / ("data" + MODEL_SUFFIX)
+    with pytest.raises(DataError, match=r"data\.h5 does not exist"):
+        find_model(None, data)
+    data.touch()
+    with pytest.raises(ModelFileError, match=r"no model there; run `latentflow fit`"):
+        find_model(None, data)
+    with pytest.raises(ModelFileError, match="no such model file"):
+        find_model(model, data)
+    model.touch()
+    assert find_model(None, data) == find_model(model, data) == model
 
 
 def test_the_key_of_the_fit_serves_only_the_file_that_was_fitted_on():
