@@ -129,7 +129,7 @@ def check_layered(k: int) -> None:
 
 
 def temporal(material: Material) -> Orientation:
-    """Axes of the latents' variograms; where there are groups, they are recordings."""
+    """Axes of the latents as independent series; where there are groups, they are recordings."""
     return _structured("temporal", temporal_axes(material.z, material.positions, material.groups))
 
 

@@ -59,8 +59,8 @@ def orient(
     orientation : str
         ``jacobian``: the joint diagonaliser of the denoiser's Jacobians; ``metric``: that of the decoder's metric;
         ``ica``: the rotation nearest to FastICA's components; ``gaussianization``: the one nearest to a few layers of
-        linear ICA; ``temporal``: the joint diagonaliser of log-variograms, then of greatest autoregressive likelihood;
-        ``groups``: the joint diagonaliser of the covariances within groups; ``none``;
+        linear ICA; ``temporal``: the joint diagonaliser of log-variograms, then of greatest autoregressive likelihood,
+        with innovations of any law; ``groups``: the joint diagonaliser of the covariances within groups; ``none``;
         ``auto``: ``temporal`` or ``groups`` where rows are told to be in time order or to have groups, else what
         :func:`latentflow.orientation_choice.choose` finds.
     groups : array_like, shape (n,), optional

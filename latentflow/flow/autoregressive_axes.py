@@ -77,35 +77,46 @@ def slopes(covariances: Floats, weighing: Floats) -> Floats:
 
     With ``covariances`` of shape (..., p + 1, k, k) the result has shape (..., k, k).
     """
-    weight = _weights(np.diagonal(weighing, axis1=1, axis2=2))
+    weight = weights(np.diagonal(weighing, axis1=1, axis2=2))
     return np.asarray(np.einsum("...lij,lij->...ij", covariances, weight[:, :, None] - weight[:, None, :]))
 
 
 def curvatures(covariances: Floats, weighing: Floats) -> Floats:
     """Σₗ (rⱼ(l) − rᵢ(l)) (wᵢ(l) − wⱼ(l)), shape (k, k): what the gradient changes by for each radian."""
     level = np.diagonal(covariances, axis1=1, axis2=2)
-    weight = _weights(np.diagonal(weighing, axis1=1, axis2=2))
+    weight = weights(np.diagonal(weighing, axis1=1, axis2=2))
     apart = level[:, None, :] - level[:, :, None]
     return np.asarray((apart * (weight[:, :, None] - weight[:, None, :])).sum(0))
 
 
-def _weights(autocovariances: Floats) -> Floats:
-    """∂ log σ²/∂r(l) of each series, shape (p + 1, k), from its autocovariances, (p + 1, k)."""
-    p = len(autocovariances) - 1
-    lags = np.abs(np.subtract.outer(np.arange(p + 1), np.arange(p + 1)))
-    toeplitz = autocovariances.T[:, lags]
-    longer = np.linalg.inv(toeplitz)
+def weights(autocovariances: Floats) -> Floats:
+    """∂ log σ²/∂r(l) of each series, shape (p + 1, k), from its autocovariances, (p + 1, k).
+
+    The variance of series j under the filter of series i, in units of σᵢ², is Σₗ wᵢ(l) rⱼ(l).
+    """
+    lags = _lags(autocovariances)
+    longer = np.linalg.inv(autocovariances.T[:, lags])
     shorter = np.zeros_like(longer)
-    shorter[:, :p, :p] = np.linalg.inv(toeplitz[:, :p, :p])
-    return np.stack([(longer - shorter)[:, lags == lag].sum(1) for lag in range(p + 1)])
+    shorter[:, :-1, :-1] = np.linalg.inv(autocovariances.T[:, lags[:-1, :-1]])
+    return np.stack([(longer - shorter)[:, lags == lag].sum(1) for lag in range(len(lags))])
+
+
+def filters(autocovariances: Floats) -> Floats:
+    """The filter that turns each series into innovations of variance 1, shape (p + 1, k), as :func:`weights`."""
+    first = np.linalg.inv(autocovariances.T[:, _lags(autocovariances)])[:, 0]
+    return np.asarray((first / np.sqrt(first[:, :1])).T)
+
+
+def _lags(autocovariances: Floats) -> NDArray[np.int64]:
+    """|l − m|, shape (p + 1, p + 1)."""
+    at = np.arange(len(autocovariances))
+    return np.abs(at[:, None] - at)
 
 
 def _objective(covariances: Floats, rotation: Floats) -> float:
     """Σᵢ log σᵢ²; infinite where the covariances are not those of series."""
     level = np.einsum("lij,ia,ja->la", covariances, rotation, rotation)
-    p = len(level) - 1
-    lags = np.abs(np.subtract.outer(np.arange(p + 1), np.arange(p + 1)))
-    toeplitz = level.T[:, lags]
+    toeplitz = level.T[:, _lags(level)]
     if np.linalg.eigvalsh(toeplitz).min() <= 0:
         return np.inf
-    return float((np.linalg.slogdet(toeplitz)[1] - np.linalg.slogdet(toeplitz[:, :p, :p])[1]).sum())
+    return float((np.linalg.slogdet(toeplitz)[1] - np.linalg.slogdet(toeplitz[:, :-1, :-1])[1]).sum())

@@ -10,7 +10,8 @@ Process. 45:434) and the separation of non-stationary sources (Pham & Cardoso 20
 The matrices are diagonalised as logarithms, which weighs ratios of variances whatever their size. Lags enter as
 variograms Γ(l) = ½ E[(z_{t+l} − z_t)(z_{t+l} − z_t)ᵀ] = I − C(l): a trend or a drift of the mean, which would fill all
 lagged covariances, hardly moves them at short lags. From there the axes go on to the greatest Gaussian autoregressive
-likelihood (:mod:`latentflow.flow.autoregressive_axes`), which weighs the lags of each pair by what they tell of it.
+likelihood (:mod:`latentflow.flow.autoregressive_axes`), which weighs the lags of each pair by what they tell of it, and
+where innovations are far from Gaussian, to that with their own laws (:mod:`latentflow.flow.innovation_axes`).
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentflow.errors import DataError
-from latentflow.flow.autoregressive_axes import ORDER, autoregressive_axes, curvatures, slopes
+from latentflow.flow.autoregressive_axes import ORDER, autoregressive_axes, curvatures, weights
 from latentflow.flow.derivative_axes import symmetric_log
+from latentflow.flow.innovation_axes import innovation_axes
 from latentflow.flow.joint_diagonalisation import JointDiagonalisation, joint_diagonaliser
 
 Floats = NDArray[np.float64]
@@ -90,7 +92,9 @@ def temporal_axes(z: Floats, positions: Integers, recordings: Integers | None = 
         [s / np.maximum(c, 1)[:, None, None] for s, c in zip(sums[:ORDER], counts, strict=False)], 1
     )
     # C(l) = C(0) - Γ(l), part by part, shape (parts, ORDER + 1, k, k)
-    return _likeliest(found, own[:, None] - np.concatenate([np.zeros_like(own)[:, None], moved], axis=1))
+    covariances = own[:, None] - np.concatenate([np.zeros_like(own)[:, None], moved], axis=1)
+    first, second = pairs[ORDER]
+    return _likeliest(found, centred, second[second - first == ORDER], covariances)
 
 
 def paired_rows(
@@ -131,18 +135,34 @@ def paired_rows(
     return pairs, order
 
 
-def _likeliest(found: StructuredAxes, parts: Floats) -> StructuredAxes:
-    """The axes of greatest autoregressive likelihood, from covariances (parts, p + 1, k, k), and their errors."""
+def _likeliest(found: StructuredAxes, z: Floats, last: NDArray[np.intp], parts: Floats) -> StructuredAxes:
+    """The axes of greatest autoregressive likelihood, and their errors.
+
+    Parameters
+    ----------
+    found : StructuredAxes
+        Where to start.
+    z : ndarray, shape (n, k)
+        Latents in the order of time, each with mean 0.
+    last : ndarray of int, shape (m,)
+        Rows that ORDER others directly precede.
+    parts : ndarray, shape (PARTS, ORDER + 1, k, k)
+        Covariances of parts of the rows.
+    """
     start = found.diagonalisation
-    likeliest = autoregressive_axes(parts.mean(0), start.rotation)
+    gaussian = autoregressive_axes(parts.mean(0), start.rotation)
+    likeliest = innovation_axes(z, last, parts, gaussian.rotation)
     turned = likeliest.rotation.T @ parts @ likeliest.rotation
     halves = [turned[h::2].mean(0) for h in (0, 1)]
     # by one half's weights of the other half's differences: alone, either is positive for series all alike
     signal = 0.5 * (curvatures(halves[0], halves[1]) + curvatures(halves[1], halves[0]))
-    scatter = slopes(turned, turned.mean(0)).std(axis=0, ddof=1) / np.sqrt(len(parts))
+    level = np.diagonal(turned.mean(0), axis1=1, axis2=2)
+    beyond_gaussian = (likeliest.information[:, None] - 1) * (weights(level).T @ level)
+    scatter = likeliest.slopes.std(axis=0, ddof=1) / np.sqrt(len(parts))
+    converged = start.converged and gaussian.converged and likeliest.converged
     return StructuredAxes(
-        replace(start, rotation=likeliest.rotation, converged=start.converged and likeliest.converged),
-        _bounded(scatter, signal, _chance(_curvature_products(turned))),
+        replace(start, rotation=likeliest.rotation, converged=converged),
+        _bounded(scatter, signal + beyond_gaussian + beyond_gaussian.T, _chance(_curvature_products(turned))),
         found.used,
     )
 
