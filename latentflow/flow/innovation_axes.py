@@ -34,6 +34,8 @@ TRIED = 10
 #: Rows in series below which innovations are not looked at.
 FEWEST = 50
 TOLERANCE = 1e-6
+#: Added to the second moments of e and tanh e, which are proportional where innovations have two values.
+RIDGE = 1e-6
 #: Share of a Newton step that is taken at the least, where whole ones do not settle.
 SLOWEST = 0.1
 
@@ -118,7 +120,7 @@ def _scores(innovations: Floats) -> tuple[Floats, Floats]:
     """ψ of innovations (m, k), and κ of each series, shape (k,)."""
     bent = np.tanh(innovations)
     basis = np.stack([innovations, bent], axis=2)
-    gram = np.einsum("tka,tkb->kab", basis, basis) / len(basis)
+    gram = np.einsum("tka,tkb->kab", basis, basis) / len(basis) + RIDGE * np.eye(2)
     steepness = np.stack([np.ones(bent.shape[1]), (1 - bent**2).mean(0)], axis=1)
     shares = np.linalg.solve(gram, steepness[:, :, None])[:, :, 0]
     return np.einsum("tka,ka->tk", basis, shares), (shares * steepness).sum(1)

@@ -123,6 +123,13 @@ def test_gaussian_innovations_leave_the_gaussian_likelihood_as_it_is(monkeypatch
     np.testing.assert_array_equal(of_series(z).diagonalisation.rotation, found.diagonalisation.rotation)
 
 
+def test_innovations_of_two_values_have_scores_as_well():
+    rng = np.random.default_rng(0)
+    axes = turn(2, rng)
+    z = rng.choice([-1.0, 1.0], size=(2000, 2))
+    assert distance(of_series(z @ axes.T).diagonalisation.rotation, axes) < 0.01
+
+
 def test_innovations_are_of_rows_that_follow_each_other(monkeypatch):
     """Every tenth row is missing: the filter of order 4 never reaches across the gap."""
     looked = []
