@@ -35,8 +35,9 @@ LIKELIHOOD_ROWS = 1_000
 EXPLAINED = 0.9
 #: Nats a row and coordinate by which a larger model of the mixture must be better to be taken for that alone.
 ADVANTAGE = 0.01
-#: Mean |cosine| of two sets of axes from which they count as much the same.
-AGREE = 0.9
+#: Mean |cosine| of two sets of axes from which they count as much the same, and as the same: of two or three axes any
+#: other ones are often much the same by chance.
+AGREE, SAME = 0.9, 0.99
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -192,7 +193,8 @@ def one_more_layer(material: Material, two: GaussianizationFit, right: float = -
     two : GaussianizationFit
         Of two layers.
     right : float
-        Mean log p of validation rows, nats, from which layers explain the rows.
+        Mean log p of validation rows, nats, from which layers explain what the flow does; by default the flow, and so
+        its metric, tells nothing.
     """
     three = layered_fits(material, 3)[0]
     gain = float((three.log_prob - two.log_prob).mean())
@@ -200,10 +202,12 @@ def one_more_layer(material: Material, two: GaussianizationFit, right: float = -
         return three if gain > 0 else two
     if clearly_above(three.log_prob, two.log_prob, ADVANTAGE * material.x.shape[1]):
         return three
-    if gain > 0:
+    if gain > 0 and right > -np.inf:
         axes = metric(material).rotation
-        with_two, with_three = (agreement(from_layers(material, fit).rotation, axes) for fit in (two, three))
-        if with_two < AGREE <= with_three:
+        with_two, with_three = (
+            agreement(procrustes(material.z, fit.latents(material.x)), axes) for fit in (two, three)
+        )
+        if with_two < AGREE and with_three >= SAME:
             return three
     return two
 

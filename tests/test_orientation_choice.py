@@ -184,15 +184,17 @@ def more(monkeypatch):
         rotations = {layers: turned(angle) for layers, angle in zip((2, 3), axes, strict=True)}
 
         def fitted(material, layers):
-            return (SimpleNamespace(log_prob=level[layers], layers=layers),)
+            return (
+                SimpleNamespace(log_prob=level[layers], layers=layers, latents=lambda x: rotations[layers]),
+            )
 
         for name, value in {
             "layered_fits": fitted,
-            "from_layers": lambda material, fit: Orientation(rotations[fit.layers]),
+            "procrustes": lambda z, latents: latents,
             "metric": lambda material: Orientation(np.eye(LATENTS)),
         }.items():
             monkeypatch.setattr(orientation_ways, name, value)
-        material = SimpleNamespace(x=np.zeros((9, LATENTS)))
+        material = SimpleNamespace(x=np.zeros((9, LATENTS)), z=None)
         return orientation_ways.one_more_layer(material, fitted(material, 2)[0], right).layers
 
     return play
@@ -209,10 +211,11 @@ def test_a_third_layer_must_be_clearly_likelier_than_two_that_explain_the_rows(m
 
 
 def test_or_as_likely_with_the_axes_of_the_metric_that_two_layers_lack(more):
-    assert more(-4.0, -3.99, axes=(0.5, 0.4)) == 3
-    assert more(-4.0, -4.01, axes=(0.5, 0.4)) == 2
-    assert more(-4.0, -3.99, axes=(0.4, 0.0)) == 2
-    assert more(-4.0, -3.99, axes=(0.7, 0.5)) == 2
+    assert more(-4.0, -3.99, axes=(0.5, 0.1), right=-4.1) == 3
+    assert more(-4.0, -4.01, axes=(0.5, 0.1), right=-4.1) == 2
+    assert more(-4.0, -3.99, axes=(0.4, 0.0), right=-4.1) == 2
+    assert more(-4.0, -3.99, axes=(0.7, 0.2), right=-4.1) == 2
+    assert more(-4.0, -3.99, axes=(0.5, 0.1)) == 2  # of a flow that explains nothing
 
 
 def test_enough_is_most_of_what_the_flow_has_over_linear_ica():

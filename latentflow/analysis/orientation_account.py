@@ -33,8 +33,8 @@ ASSUMPTIONS: Mapping[str, str] = {
     "ica": "FastICA's components, to which they were aligned, follow the sources",
     "gaussianization": "the data are independent sources, of which at most one is Gaussian, behind a few layers of "
     "linear mixing with an increasing function of each coordinate between them, or nearly so",
-    "temporal": "the sources are independent series, no two of them of the same autocorrelation and both driven by "
-    "Gaussian innovations, and the flow has undone their mixing up to a rotation",
+    "temporal": "the sources are independent series, in their volatility too, no two of them of the same "
+    "autocorrelation and both driven by Gaussian innovations, and the flow has undone their mixing up to a rotation",
     "groups": "the sources are independent within groups, change their variances between groups each in its own way, "
     "and the flow has undone their mixing up to a rotation",
 }

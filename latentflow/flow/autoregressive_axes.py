@@ -107,6 +107,11 @@ def filters(autocovariances: Floats) -> Floats:
     return np.asarray((first / np.sqrt(first[:, :1])).T)
 
 
+def is_autocovariance(autocovariances: Floats) -> bool:
+    """Whether series can have these autocovariances, (p + 1, k): their Toeplitz matrices are positive definite."""
+    return bool(np.linalg.eigvalsh(autocovariances.T[:, _lags(autocovariances)]).min() > 0)
+
+
 def _lags(autocovariances: Floats) -> NDArray[np.int64]:
     """|l − m|, shape (p + 1, p + 1)."""
     at = np.arange(len(autocovariances))
@@ -116,7 +121,7 @@ def _lags(autocovariances: Floats) -> NDArray[np.int64]:
 def _objective(covariances: Floats, rotation: Floats) -> float:
     """Σᵢ log σᵢ²; infinite where the covariances are not those of series."""
     level = np.einsum("lij,ia,ja->la", covariances, rotation, rotation)
-    toeplitz = level.T[:, _lags(level)]
-    if np.linalg.eigvalsh(toeplitz).min() <= 0:
+    if not is_autocovariance(level):
         return np.inf
+    toeplitz = level.T[:, _lags(level)]
     return float((np.linalg.slogdet(toeplitz)[1] - np.linalg.slogdet(toeplitz[:, :-1, :-1])[1]).sum())

@@ -10,8 +10,8 @@ as well. With a filter a of order p, a scale σ and a density q of its own for e
 it by Σ Gᵢⱼ Kᵢⱼ over the planes i < j, with G = M − Mᵀ and Mᵢⱼ = E[ψᵢ(eᵢ) Σₗ aᵢ(l) yⱼ(t − l)] / σᵢ, ψ = −(log q)′. About
 independent series its curvature is κᵢ vᵢⱼ + κⱼ vⱼᵢ − 2, with κ = E[ψ′] and vᵢⱼ the variance of series j under the
 filter of series i, in units of σᵢ². Gaussian innovations have ψ(e) = e and κ = 1, which gives the likelihood of
-:mod:`latentflow.flow.autoregressive_axes`; all others have κ > 1. The scores ψ are least-squares combinations of e and
-tanh e (Pham & Garat 1997, IEEE Trans. Signal Process. 45:1712), for which E[ψ′] = E[ψ²].
+:mod:`latentflow.flow.autoregressive_axes`; all others have κ > 1, as far as tanh tells. The scores ψ are least-squares
+combinations of e and tanh e (Pham & Garat 1997, IEEE Trans. Signal Process. 45:1712), for which E[ψ′] = E[ψ²].
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import expm
 
-from latentflow.flow.autoregressive_axes import LARGEST, STEPS, filters, slopes, weights
+from latentflow.flow.autoregressive_axes import LARGEST, STEPS, filters, is_autocovariance, slopes, weights
 
 Floats = NDArray[np.float64]
 
@@ -34,10 +34,13 @@ TRIED = 10
 #: Rows in series below which innovations are not looked at.
 FEWEST = 50
 TOLERANCE = 1e-6
+#: Share of a Newton step that is taken at the least, where whole ones swing.
+SLOWEST = 0.02
 #: Added to the second moments of e and tanh e, which are proportional where innovations have two values.
 RIDGE = 1e-6
-#: Share of a Newton step that is taken at the least, where whole ones do not settle.
-SLOWEST = 0.1
+#: Share of the curvature of independent series that a plane must have. Where two series share their volatility, they
+#: are not, and their plane has some 0.1 to 0.3 of it; of independent ones 0.9 and more.
+SHARED = 0.5
 
 
 @dataclass(frozen=True)
@@ -47,17 +50,62 @@ class InnovationAxes:
     Attributes
     ----------
     rotation : ndarray, shape (k, k)
-    information : ndarray, shape (k,)
-        κ of each series, 1 where that may be chance.
+    curvature : ndarray, shape (k, k)
+        What the law of the innovations adds to the curvature of each plane; zero where that may be chance, and where
+        two series share their volatility, since then they are not independent.
     slopes : ndarray, shape (parts, k, k)
-        G of each part of the rows, antisymmetric; their mean is zero at the solution.
+        G of each part of the rows, antisymmetric.
+    left : ndarray, shape (k, k)
+        Angles by which the axes still turned in the last step, 0 where they have converged.
     converged : bool
     """
 
     rotation: Floats
-    information: Floats
+    curvature: Floats
     slopes: Floats
+    left: Floats
     converged: bool
+
+
+@dataclass(frozen=True)
+class _Look:
+    """Series along some axes: what moves the axes, and what tells how precisely they are known."""
+
+    whitener: Floats  # (p + 1, k)
+    lagged: list[Floats]  # p + 1 of (m, k)
+    scores: Floats  # ψ, (m, k)
+    steepness: Floats  # ψ′, (m, k)
+    levels: Floats  # v, (k, k)
+
+    @property
+    def information(self) -> Floats:
+        """κ of each series, shape (k,)."""
+        return np.asarray(self.steepness.mean(0))
+
+    def slopes(self, parts: int) -> Floats:
+        """G of contiguous parts of the rows, shape (parts, k, k)."""
+        moments = []
+        for rows in np.array_split(np.arange(len(self.scores)), parts):
+            filtered = [
+                a[:, None] * (self.scores[rows].T @ own[rows])
+                for a, own in zip(self.whitener, self.lagged, strict=True)
+            ]
+            moments.append(np.sum(filtered, axis=0) / len(rows))
+        of_parts = np.stack(moments)
+        return np.asarray(of_parts - of_parts.transpose(0, 2, 1))
+
+    def curvature(self) -> Floats:
+        """That of each plane if the series are independent, shape (k, k)."""
+        own = self.information[:, None] * self.levels
+        return np.asarray(own + own.T - 2)
+
+    def measured_curvature(self) -> Floats:
+        """That of each plane whether or not they are, shape (k, k)."""
+        own = np.empty_like(self.levels)
+        for i, (filter_, steepness) in enumerate(zip(self.whitener.T, self.steepness.T, strict=True)):
+            filtered = np.sum([a * series for a, series in zip(filter_, self.lagged, strict=True)], axis=0)
+            own[i] = steepness @ filtered**2 / len(steepness)
+        return np.asarray(own + own.T - 2)
 
 
 def innovation_axes(z: Floats, last: NDArray[np.intp], covariances: Floats, start: Floats) -> InnovationAxes:
@@ -74,53 +122,61 @@ def innovation_axes(z: Floats, last: NDArray[np.intp], covariances: Floats, star
     start : ndarray, shape (k, k)
         Orthogonal. Where no innovations are far from Gaussian, it is the result.
     """
-    k, m = z.shape[1], len(last)
-    chance = CHANCE * k / max(m, 1)
-    gaussian = np.ones(k), slopes(start.T @ covariances @ start, start.T @ covariances.mean(0) @ start)
+    (parts, _, k, _), m, mean = covariances.shape, len(last), covariances.mean(0)
+    none = np.zeros((k, k))
+    gaussian = InnovationAxes(
+        start, none, slopes(start.T @ covariances @ start, start.T @ mean @ start), none, True
+    )
     if m < FEWEST:
-        return InnovationAxes(start, *gaussian, True)
-    rotation, rate, before = start, 1.0, np.inf
+        return gaussian
+    chance = CHANCE * k / m
+    rotation, rate, before, converged = start, 1.0, none, False
     for step in range(STEPS):
-        turned = rotation.T @ covariances.mean(0) @ rotation
-        of_parts, curvature, information = _derivatives(z @ rotation, last, turned, len(covariances))
+        found = _look(z @ rotation, last, rotation.T @ mean @ rotation)
         # mixtures of series are nearer to Gaussian than these, so there are some steps to find one that is far from it
-        if step == TRIED and information.max() - 1 <= max(LEAST, chance):
-            return InnovationAxes(start, *gaussian, True)
+        if found is None or (step == TRIED and found.information.max() - 1 <= max(LEAST, chance)):
+            return gaussian
+        look = found
+        of_parts, curvature = look.slopes(parts), look.curvature()
         clear = curvature > 2 / m  # in other planes the angle of greatest likelihood is off by π/4, or more
         angle = np.where(clear, of_parts.mean(0) / np.where(clear, curvature, 1.0), 0.0)
-        largest = float(np.abs(angle).max())
-        if largest <= TOLERANCE and step >= TRIED:
+        converged = step >= TRIED and float(np.abs(angle).max()) <= TOLERANCE
+        if converged or step == STEPS - 1:
             break
-        rate = rate if largest < before else max(0.5 * rate, SLOWEST)
-        rotation, before = rotation @ expm(np.clip(rate * angle, -LARGEST, LARGEST)), largest
-    counted = np.where(information - 1 > chance, information, 1.0)
-    return InnovationAxes(rotation, counted, of_parts, largest <= TOLERANCE)
+        rate = min(1.0, 1.5 * rate) if (angle * before).sum() >= 0 else max(0.5 * rate, SLOWEST)
+        rotation, before = rotation @ expm(np.clip(rate * angle, -LARGEST, LARGEST)), angle
+    far = np.where(look.information - 1 > chance, look.information - 1, 0.0)
+    beyond = far[:, None] * look.levels
+    sound = look.measured_curvature() > SHARED * curvature
+    return InnovationAxes(
+        rotation,
+        np.where(sound, beyond + beyond.T, 0.0),
+        of_parts,
+        none if converged else np.abs(angle),
+        converged,
+    )
 
 
-def _derivatives(
-    y: Floats, last: NDArray[np.intp], covariances: Floats, parts: int
-) -> tuple[Floats, Floats, Floats]:
-    """G of each part, the curvature of each plane, and κ, of series with these covariances, (p + 1, k, k)."""
+def _look(y: Floats, last: NDArray[np.intp], covariances: Floats) -> _Look | None:
+    """The scores of series with these covariances, (p + 1, k, k); None where these are not those of a series."""
     level = np.diagonal(covariances, axis1=1, axis2=2)
+    if not is_autocovariance(level):
+        return None
     whitener = filters(level)
     lagged = [y[last - lag] for lag in range(len(level))]
-    scores, information = _scores(np.sum([a * own for a, own in zip(whitener, lagged, strict=True)], axis=0))
-    moments = []
-    for rows in np.array_split(np.arange(len(last)), parts):
-        filtered = [
-            a[:, None] * (scores[rows].T @ own[rows]) for a, own in zip(whitener, lagged, strict=True)
-        ]
-        moments.append(np.sum(filtered, axis=0) / len(rows))
-    of_parts = np.stack(moments)
-    curvature = information[:, None] * (weights(level).T @ level)
-    return of_parts - of_parts.transpose(0, 2, 1), curvature + curvature.T - 2, information
-
-
-def _scores(innovations: Floats) -> tuple[Floats, Floats]:
-    """ψ of innovations (m, k), and κ of each series, shape (k,)."""
+    innovations = np.sum([a * own for a, own in zip(whitener, lagged, strict=True)], axis=0)
+    deviation = innovations.std(axis=0)
+    innovations, whitener = innovations / deviation, whitener / deviation
     bent = np.tanh(innovations)
-    basis = np.stack([innovations, bent], axis=2)
+    flat, centred = 1 - bent**2, bent - bent.mean(0)
+    basis = np.stack([innovations, centred], axis=2)
     gram = np.einsum("tka,tkb->kab", basis, basis) / len(basis) + RIDGE * np.eye(2)
-    steepness = np.stack([np.ones(bent.shape[1]), (1 - bent**2).mean(0)], axis=1)
-    shares = np.linalg.solve(gram, steepness[:, :, None])[:, :, 0]
-    return np.einsum("tka,ka->tk", basis, shares), (shares * steepness).sum(1)
+    rises = np.stack([np.ones(len(deviation)), flat.mean(0)], axis=1)
+    shares = np.linalg.solve(gram, rises[:, :, None])[:, :, 0]
+    return _Look(
+        whitener,
+        lagged,
+        scores=np.einsum("tka,ka->tk", basis, shares),
+        steepness=shares[:, 0] + shares[:, 1] * flat,
+        levels=(weights(level).T @ level) / deviation[:, None] ** 2,
+    )

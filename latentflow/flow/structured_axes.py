@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentflow.errors import DataError
-from latentflow.flow.autoregressive_axes import ORDER, autoregressive_axes, curvatures, weights
+from latentflow.flow.autoregressive_axes import ORDER, autoregressive_axes, curvatures
 from latentflow.flow.derivative_axes import symmetric_log
 from latentflow.flow.innovation_axes import innovation_axes
 from latentflow.flow.joint_diagonalisation import JointDiagonalisation, joint_diagonaliser
@@ -156,13 +156,15 @@ def _likeliest(found: StructuredAxes, z: Floats, last: NDArray[np.intp], parts: 
     halves = [turned[h::2].mean(0) for h in (0, 1)]
     # by one half's weights of the other half's differences: alone, either is positive for series all alike
     signal = 0.5 * (curvatures(halves[0], halves[1]) + curvatures(halves[1], halves[0]))
-    level = np.diagonal(turned.mean(0), axis1=1, axis2=2)
-    beyond_gaussian = (likeliest.information[:, None] - 1) * (weights(level).T @ level)
+    # the more planes, the more the fit itself sets series apart that are alike
+    chance = CHANCE * np.sqrt(len(signal) / 2) * _chance(_curvature_products(turned))
+    signal = np.where(signal > chance, signal, 0.0) + likeliest.curvature
     scatter = likeliest.slopes.std(axis=0, ddof=1) / np.sqrt(len(parts))
-    converged = start.converged and gaussian.converged and likeliest.converged
+    moved = likeliest.rotation is not gaussian.rotation
+    converged = likeliest.converged and (moved or (start.converged and gaussian.converged))
     return StructuredAxes(
         replace(start, rotation=likeliest.rotation, converged=converged),
-        _bounded(scatter, signal + beyond_gaussian + beyond_gaussian.T, _chance(_curvature_products(turned))),
+        _bounded(scatter + likeliest.left * signal, signal, np.zeros_like(signal)),
         found.used,
     )
 

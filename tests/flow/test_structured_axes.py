@@ -123,6 +123,43 @@ def test_gaussian_innovations_leave_the_gaussian_likelihood_as_it_is(monkeypatch
     np.testing.assert_array_equal(of_series(z).diagonalisation.rotation, found.diagonalisation.rotation)
 
 
+def draw_recordings_of_different_loudness(rng):
+    return rng.normal(size=(2000, 2)) * np.repeat([0.3, 0.6, 1, 2], 500)[:, None]
+
+
+def draw_series_with_one_volatility(rng):
+    log_volatility = lfilter([0.2], [1, -0.98], rng.normal(size=2300))
+    return series(2000, [0.6, 0.6], rng, rng.normal(size=(2300, 2)) * np.exp(0.7 * log_volatility)[:, None])
+
+
+@pytest.mark.parametrize("draw", [draw_recordings_of_different_loudness, draw_series_with_one_volatility])
+def test_heavy_tails_that_come_from_a_shared_volatility_tell_nothing(draw):
+    for seed in range(5):
+        found = of_series(draw(np.random.default_rng(seed)))
+        assert found.angle_error[0, 1] == UNDETERMINED
+
+
+def test_ten_series_alike_are_mostly_told_as_such():
+    undetermined = []
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        found = of_series(series(2000, [0.5] * 10, rng) @ turn(10, rng).T)
+        undetermined.append((found.angle_error[np.triu_indices(10, 1)] == UNDETERMINED).mean())
+    assert np.mean(undetermined) > 0.8  # 0.7 by the chance of one plane by itself
+
+
+def test_smooth_series_are_no_reason_to_stumble():
+    """Their covariances, taken from variograms, need not be those of any series."""
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(2000, 3)).cumsum(0).cumsum(0)
+    z = (z - z.mean(0)) @ np.linalg.inv(np.linalg.cholesky(np.cov(z.T)).T)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = of_series(z)
+    assert np.isfinite(found.diagonalisation.rotation).all()
+    assert np.isfinite(found.angle_error).all()
+
+
 def test_innovations_of_two_values_have_scores_as_well():
     rng = np.random.default_rng(0)
     axes = turn(2, rng)
