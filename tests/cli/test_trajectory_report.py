@@ -52,6 +52,7 @@ def test_bad_places_and_missing_models_are_one_line(run, folder):
     assert refusal.count("\n") == 1
     run("trajectory-report", folder / "data.h5", "--json-output", folder / "data.h5", code=2)
     assert (folder / "data.h5").read_bytes() == before
-    refusal = run("trajectory-report", folder / "none.h5", code=2).stderr
-    assert "latentflow fit" in refusal
+    assert "none.h5 does not exist" in run("trajectory-report", folder / "none.h5", code=2).stderr
+    (folder / "other.h5").write_bytes(before)
+    assert "latentflow fit" in run("trajectory-report", folder / "other.h5", code=2).stderr
     assert not (folder / "data.trajectories.html").exists()
