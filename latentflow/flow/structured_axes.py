@@ -164,7 +164,7 @@ def _likeliest(found: StructuredAxes, z: Floats, last: NDArray[np.intp], parts: 
     converged = likeliest.converged and (moved or (start.converged and gaussian.converged))
     return StructuredAxes(
         replace(start, rotation=likeliest.rotation, converged=converged),
-        _bounded(scatter + likeliest.left * signal, signal, np.zeros_like(signal)),
+        _bounded(scatter + likeliest.left * signal, signal),
         found.used,
     )
 
@@ -260,7 +260,8 @@ def _angle_error(turned: Floats, counts: NDArray[np.intp], weights: Floats) -> F
     of_parts = np.diagonal(turned, axis1=2, axis2=3) / counts[:, :, None].clip(1)
     off_mean = (of_parts - of_parts.mean(0)) / variances * np.sqrt(weights)[:, None]
     off_mean = off_mean[:, :, :, None] - off_mean[:, :, None, :]
-    return _bounded(scatter, signal, _chance(np.einsum("pmij,qmij->pqij", off_mean, off_mean)))
+    chance = _chance(np.einsum("pmij,qmij->pqij", off_mean, off_mean))
+    return _bounded(scatter, np.where(signal > CHANCE * chance, signal, 0.0))
 
 
 def _curvature_products(turned: Floats) -> Floats:
@@ -288,10 +289,10 @@ def _chance(products: Floats) -> Floats:
     return np.asarray(2 / parts / (parts - 1) * np.sqrt((products**2).sum((0, 1))))
 
 
-def _bounded(scatter: Floats, signal: Floats, chance: Floats) -> Floats:
-    """scatter / signal, at most π/4, and that where the signal is within chance, shape (k, k)."""
+def _bounded(scatter: Floats, signal: Floats) -> Floats:
+    """scatter / signal, at most π/4, and that where there is no signal, shape (k, k)."""
     error = np.full(signal.shape, np.pi / 4)
-    clear = signal > CHANCE * chance
+    clear = signal > 0
     error[clear] = np.minimum(scatter[clear] / signal[clear], np.pi / 4)
     np.fill_diagonal(error, 0.0)
     return error
