@@ -22,10 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentflow.errors import DataError
-from latentflow.flow.autoregressive_axes import ORDER, autoregressive_axes, curvatures
+from latentflow.flow.autoregressive_axes import ORDER, autoregressive_axes
 from latentflow.flow.derivative_axes import symmetric_log
 from latentflow.flow.innovation_axes import innovation_axes
 from latentflow.flow.joint_diagonalisation import JointDiagonalisation, joint_diagonaliser
+from latentflow.flow.structured_errors import bounded, clear_curvature, moment_angle_error
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -34,9 +35,7 @@ LAGS = (1, 2, 3, 4, 5, 8, 13, 21, 34, 55, 89)
 #: A matrix is taken from so many rows or pairs of rows for each coordinate at least.
 ROWS_PER_COORDINATE = 5
 #: Parts into which the rows are cut, to see how far the angles scatter.
-PARTS = 8
-#: Standard deviations within which a difference between two axes counts as chance.
-CHANCE = 3.0
+PARTS = 16
 
 
 @dataclass(frozen=True)
@@ -152,19 +151,13 @@ def _likeliest(found: StructuredAxes, z: Floats, last: NDArray[np.intp], parts: 
     start = found.diagonalisation
     gaussian = autoregressive_axes(parts.mean(0), start.rotation)
     likeliest = innovation_axes(z, last, parts, gaussian.rotation)
-    turned = likeliest.rotation.T @ parts @ likeliest.rotation
-    halves = [turned[h::2].mean(0) for h in (0, 1)]
-    # by one half's weights of the other half's differences: alone, either is positive for series all alike
-    signal = 0.5 * (curvatures(halves[0], halves[1]) + curvatures(halves[1], halves[0]))
-    # the more planes, the more the fit itself sets series apart that are alike
-    chance = CHANCE * np.sqrt(len(signal) / 2) * _chance(_curvature_products(turned))
-    signal = np.where(signal > chance, signal, 0.0) + likeliest.curvature
+    signal = clear_curvature(likeliest.rotation.T @ parts @ likeliest.rotation) + likeliest.curvature
     scatter = likeliest.slopes.std(axis=0, ddof=1) / np.sqrt(len(parts))
     moved = likeliest.rotation is not gaussian.rotation
     converged = likeliest.converged and (moved or (start.converged and gaussian.converged))
     return StructuredAxes(
         replace(start, rotation=likeliest.rotation, converged=converged),
-        _bounded(scatter + likeliest.left * signal, signal),
+        bounded(scatter + likeliest.left * signal, signal),
         found.used,
     )
 
@@ -197,7 +190,7 @@ def group_axes(z: Floats, groups: Integers) -> StructuredAxes:
 def large_groups(groups: Integers, k: int) -> Integers:
     """The labels of the groups that are large enough for k latents; raises as :func:`group_axes`."""
     labels, sizes = np.unique(groups, return_counts=True)
-    large: Integers = labels[sizes >= max(2 * PARTS, ROWS_PER_COORDINATE * k)]
+    large: Integers = labels[sizes >= max(PARTS, ROWS_PER_COORDINATE * k)]
     if len(large) < 2:
         raise DataError(
             f"orientation groups: fewer than two of {len(labels)} groups have {ROWS_PER_COORDINATE} rows for each "
@@ -227,72 +220,5 @@ def _axes(
     moments = sums.sum(0) / total[:, None, None]
     weights = total / total.mean() if by_rows else np.ones(len(total))
     found = joint_diagonaliser(symmetric_log(moments), weights)
-    error = _angle_error(found.rotation.T @ sums @ found.rotation, counts, weights)
+    error = moment_angle_error(found.rotation.T @ sums @ found.rotation, counts, weights)
     return StructuredAxes(found, error, used)
-
-
-def _angle_error(turned: Floats, counts: NDArray[np.intp], weights: Floats) -> Floats:
-    """Standard errors of the angles at the solution, from how far the parts scatter.
-
-    In the plane of axes i and j the angle is Σ w Δ L_ij / Σ w Δ², with Δ the difference of the log-variances and L
-    the logarithm's off-diagonal entry, linear in that of the moments. The denominator is a product of two halves of the
-    parts, since by itself it would be positive for axes that no matrix tells apart.
-    """
-    variances = np.diagonal(turned.sum(0), axis1=1, axis2=2) / counts.sum(0)[:, None]
-    logs = np.log(variances)
-    difference = logs[:, :, None] - logs[:, None, :]
-    width = variances[:, :, None] - variances[:, None, :]
-    level = 0.5 * (variances[:, :, None] + variances[:, None, :])
-    close = np.abs(width) < 1e-6 * level
-    to_log = np.where(close, 1 / level, difference / np.where(close, 1.0, width))
-    off = (
-        turned / counts.mean(0)[None, :, None, None]
-    )  # a part's share of the sum, at the scale of the moments
-    numerators = (weights[:, None, None] * difference * to_log * off).sum(1)
-    scatter = numerators.std(axis=0, ddof=1) / np.sqrt(len(turned))
-    halves = [
-        np.log(np.diagonal(turned[h::2].sum(0), axis1=1, axis2=2) / counts[h::2].sum(0)[:, None])
-        for h in (0, 1)
-    ]
-    apart = [half[:, :, None] - half[:, None, :] for half in halves]
-    signal = (weights[:, None, None] * apart[0] * apart[1]).sum(0)
-    # how far the parts' log-variances lie off their means, to first order
-    of_parts = np.diagonal(turned, axis1=2, axis2=3) / counts[:, :, None].clip(1)
-    off_mean = (of_parts - of_parts.mean(0)) / variances * np.sqrt(weights)[:, None]
-    off_mean = off_mean[:, :, :, None] - off_mean[:, :, None, :]
-    chance = _chance(np.einsum("pmij,qmij->pqij", off_mean, off_mean))
-    return _bounded(scatter, np.where(signal > CHANCE * chance, signal, 0.0))
-
-
-def _curvature_products(turned: Floats) -> Floats:
-    """What each two parts would have in common of a curvature if they were noise alone, (parts, parts, k, k)."""
-    mean, step = turned.mean(0), 1e-4
-    off_mean = turned - mean
-    return np.stack(
-        [
-            [
-                (curvatures(one, mean + step * other) - curvatures(one, mean - step * other)) / (2 * step)
-                for other in off_mean
-            ]
-            for one in off_mean
-        ]
-    )
-
-
-def _chance(products: Floats) -> Floats:
-    """Standard deviation of a signal of series or groups all alike, (k, k).
-
-    The signal is the mean product of a part of one half with a part of the other. Without a difference between the
-    axes its variance is tr(C H C H) (2/parts)², with C the covariance of the parts and H the metric of the product.
-    """
-    parts = len(products)
-    return np.asarray(2 / parts / (parts - 1) * np.sqrt((products**2).sum((0, 1))))
-
-
-def _bounded(scatter: Floats, signal: Floats) -> Floats:
-    """scatter / signal, at most π/4, and that where there is no signal, shape (k, k)."""
-    error = np.full(signal.shape, np.pi / 4)
-    clear = signal > 0
-    error[clear] = np.minimum(scatter[clear] / signal[clear], np.pi / 4)
-    np.fill_diagonal(error, 0.0)
-    return error
