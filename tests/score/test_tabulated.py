@@ -113,7 +113,9 @@ def test_beyond_the_table() -> None:
     with torch.no_grad():
         found, expected = field.velocities(y), _exact(field, y)
         beyond = [7, 20, 31, 41]
-        assert torch.allclose(found[beyond], field.velocity(y[beyond]), rtol=0, atol=0, equal_nan=True)
+        # to rounding: how a processor sums a product may depend on the number of rows
+        alone = field.velocity(y[beyond])
+        torch.testing.assert_close(found[beyond], alone, rtol=1e-14, atol=1e-14, equal_nan=True)
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12, equal_nan=True)
     assert bool(found[7].isfinite().all())
     assert bool(found[31].isnan().all())
