@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -311,7 +312,10 @@ def main(arguments: list[str]) -> None:
     found = json.loads(path.read_text())
     path.with_name("results.md").write_text(tables(found))
     found = of_preset(found, DEFAULT)
-    d, n = max(shapes(found), key=[(run["d"], run["n"]) for run in found.values()].count)
+    measured: Counter[tuple[int, int]] = Counter()
+    for run in found.values():
+        measured[run["d"], run["n"]] += len(run["methods"])
+    (d, n), _ = measured.most_common(1)[0]
     figure(found, d, n).savefig(path.with_name("recovery.png"), dpi=150)
 
 
