@@ -29,7 +29,8 @@ Floats = NDArray[np.float64]
 #: κ − 1 from which innovations are far from Gaussian: at least, and as a multiple of latents by rows.
 LEAST, CHANCE = 0.05, 10.0
 #: Standard errors by which scores must be better than linear ones on rows that neither they nor the axes saw, and folds
-#: of the rows for that. Of 104 tables of Gaussian series alike (400 to 5000 rows, 2 to 20 series) none is.
+#: of the rows for that. On 104 tables of Gaussian series, all or half of them alike (400 to 5000 rows, 2 to 20 series),
+#: no plane of series alike is told as determined.
 CLEAR = 3.0
 FOLDS = 4
 #: Steps by which one of them must be.
@@ -166,7 +167,7 @@ class _Climb:
 def _climb(
     z: Floats, last: NDArray[np.intp], covariances: Floats, start: Floats, least: float = 0.0
 ) -> _Climb | None:
-    """Newton steps for all planes at once; None where no innovations have κ − 1 > least."""
+    """Newton steps for all planes at once; None where no κ − 1 exceeds least, or series cannot have the covariances."""
     m, k = len(last), len(start)
     rotation, rate, before, converged = start, 1.0, np.zeros((k, k)), False
     for step in range(STEPS):
