@@ -48,7 +48,9 @@ def model_lines(model: FittedFlow) -> list[str]:
 def orientation_lines(model: FittedFlow) -> list[str]:
     """The method and how well it is determined, and why this one where that was left to it."""
     orientation = model.orientation
-    if orientation.method == "none":
+    if len(model.latent_names) == 1:
+        return [field("orientation", "a single latent: no axes to choose")]
+    if orientation.arbitrary:
         return [field("orientation", "none: the axes of the latents mean nothing")]
     planes = _undetermined(model)
     determined = (

@@ -173,7 +173,7 @@ def _hint(model: FittedFlow) -> list[str]:
     return [
         field(
             "hint",
-            "neighbouring rows are alike; if they follow each other in time, --time-order helps the axes",
+            "neighbouring rows are alike; if they follow each other in time, --time-order may help the axes",
         )
     ]
 

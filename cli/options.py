@@ -88,7 +88,8 @@ groups = click.option(
 time = click.option(
     "--time",
     metavar="COLUMN",
-    help="The column that says when each row was taken, a number in any unit, gaps allowed; it is not fitted.",
+    help="The column that says when each row was taken: a number in any unit, or a date such as 2024-03-31T23:59; "
+    "gaps allowed; it is not fitted.",
 )
 time_order = click.option(
     "--time-order", is_flag=True, help="Say that rows follow each other in time, at equal steps."

@@ -5,14 +5,16 @@ Orientation needs the trained model and its training rows, and no further traini
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from latentflow.data.row_order import group_codes, time_steps, unlabelled
 from latentflow.data.splits import GAP, HELD_OUT, VALIDATION
-from latentflow.errors import DataError, LatentFlowError
+from latentflow.errors import DataError, LatentFlowError, LatentFlowWarning
 from latentflow.flow.ordering import by_explained_variance, explained_variance, loadings, signs
 from latentflow.flow.orientation import Orientation
 from latentflow.flow.source_scale import SourceScale
@@ -27,10 +29,6 @@ METHODS = ("auto", *WAYS, "none")
 ROWS = 40_000
 #: Contiguous stretches in which they are taken, where the order of the rows is used.
 STRETCHES = 8
-#: Where time falls at more than this share of the rows, and no two were taken at once, they are out of order.
-OUT_OF_ORDER = 0.1
-#: Times that repeat at more than this share of the steps are too coarse to say which rows follow each other.
-TIES = 0.01
 #: Fewest rows, at all and for each latent, from which axes can be found.
 FEWEST, FEWEST_PER_LATENT = 8, 2
 #: Without validation rows of the fit's own, one row in so many is one.
@@ -66,11 +64,12 @@ def orient(
     groups : array_like, shape (n,), optional
         A label for each row, of any type. For ``temporal`` the labels are recordings: no pair of rows spans two.
     time : array_like, shape (n,), optional
-        When each row was taken, in any unit; steps are multiples of the median difference. Where it falls, within a
-        label where there are groups, another recording begins; where it falls all over and no two rows were taken at
-        once, the rows are in no order, and it gives them theirs.
+        When each row was taken, in numbers of any unit, or as dates (text in ISO 8601 too); steps are multiples of the
+        median difference. Where it falls, within a label where there are groups, another recording begins; where it
+        falls all over and hardly any two rows were taken at once, the rows are in no order, or the newest comes
+        first, and it gives them theirs.
     time_order : bool
-        Rows follow each other in time, at equal steps.
+        Rows follow each other in time, at equal steps; where there are groups, those of a label do.
     roles : ndarray of uint8, shape (n,), optional
         Roles of the rows, as in the model; rows held out are not looked at. By default the model's own where they are
         as many as X has rows, else all rows are used.
@@ -86,6 +85,11 @@ def orient(
     ------
     LatentFlowError
         If the orientation is unknown, or lacks the time order, the groups or the rows that it needs.
+
+    Warns
+    -----
+    LatentFlowWarning
+        If rows have no label: they count as one group.
     """
     roles = _roles(model, len(np.asarray(X)), roles)
     told: dict[str, Any] = {"groups": groups, "time": time, "time_order": time_order}
@@ -118,7 +122,15 @@ def training_material(
     """What the ways to orient work on; parameters as for :func:`orient`, and whether rows that follow are needed."""
     rows = np.asarray(X, dtype=np.float64)
     roles = _roles(model, len(rows), roles)
-    positions, recordings = _positions(time if contiguous else None, _labels(groups, len(rows)), len(rows))
+    if without := unlabelled(groups):
+        warnings.warn(
+            f"{without} of {len(rows)} rows have no label, and count as one group: leave them out if they are not",
+            LatentFlowWarning,
+            stacklevel=3,
+        )
+    positions, recordings = time_steps(
+        time if contiguous else None, group_codes(groups, len(rows)), len(rows)
+    )
     picked, validation = _pick(positions, recordings, roles, contiguous=contiguous)
     x = model.preprocessor.forward(rows[picked])[0][:, : model.preprocessor.n_flow]
     return Material(
@@ -179,7 +191,7 @@ def check_orientation(
             "give --time COLUMN (time=)"
         )
     if n is not None:
-        _positions(time, _labels(groups, n), n)
+        time_steps(time, group_codes(groups, n), n)
 
 
 def fewest_rows(k: int) -> int:
@@ -205,7 +217,7 @@ def check_rows(
     if method == "none" or k == 1:
         return
     contiguous = method == "temporal"
-    positions, recordings = _positions(time if contiguous else None, _labels(groups, n), n)
+    positions, recordings = time_steps(time if contiguous else None, group_codes(groups, n), n)
     picked, _ = _pick(positions, recordings, roles, contiguous=contiguous)
     if len(picked) < fewest_rows(k):
         raise DataError(
@@ -256,50 +268,6 @@ def arranged(model: FittedFlow, orientation: Orientation, X: Floats, z: Floats) 
 def _roles(model: FittedFlow, n: int, roles: NDArray[np.uint8] | None) -> NDArray[np.uint8] | None:
     """Roles of n rows: those given, or the model's own where they are as many."""
     return model.roles if roles is None and len(model.roles) == n else roles
-
-
-def _labels(groups: ArrayLike | None, n: int) -> Integers | None:
-    if groups is None:
-        return None
-    labels = np.asarray(groups)
-    if labels.shape != (n,):
-        raise DataError(f"groups must hold one label for each of {n} rows, not shape {labels.shape}")
-    return np.unique(labels.astype(str) if labels.dtype == object else labels, return_inverse=True)[1].astype(
-        np.int64
-    )
-
-
-def _positions(time: ArrayLike | None, labels: Integers | None, n: int) -> tuple[Integers, Integers | None]:
-    """The step at which each row was taken, and the recording that it belongs to where there are several."""
-    if time is None:
-        return np.arange(n), labels
-    try:
-        when = np.asarray(time, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"time must hold numbers, such as seconds: {error}") from error
-    if when.shape != (n,) or not np.isfinite(when).all():
-        raise DataError(f"time must hold one finite number for each of {n} rows, not shape {when.shape}")
-    own = np.zeros(n, np.int64) if labels is None else labels
-    order = np.argsort(own, kind="stable")
-    step, within = np.diff(when[order]), np.diff(own[order]) == 0
-    if not (within & (step > 0)).any():
-        raise DataError(
-            "time never rises from one row to the next: sort the rows by time, or leave --time out"
-        )
-    ties = within & (step == 0)
-    if ties.sum() > TIES * within.sum():
-        raise DataError(
-            f"time stands still at {ties.sum()} of {within.sum()} steps from one row to the next: give finer times, or "
-            "--time-order (time_order=True) for rows at equal steps"
-        )
-    falls = within & (step <= 0)
-    in_time = np.lexsort((when, own))
-    if falls.sum() > OUT_OF_ORDER * within.sum() and (np.diff(when[in_time])[within] > 0).all():
-        order, step, falls = in_time, np.diff(when[in_time]), np.zeros_like(falls)
-    positions = np.rint((when - when.min()) / np.median(step[within & (step > 0)])).astype(np.int64)
-    recordings = np.zeros(n, np.int64)
-    recordings[order[1:]] = np.cumsum(~within | falls)
-    return positions, recordings if recordings.any() else None
 
 
 def _pick(

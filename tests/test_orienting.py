@@ -1,6 +1,7 @@
 """Oriented latents: the sources where theory says so, the same ones however the work began, a bijection as before."""
 
 import math
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -12,14 +13,15 @@ from scipy.signal import lfilter
 from scipy.stats import spearmanr
 
 from latentflow.data.preprocess import Preprocessor
+from latentflow.data.row_order import time_steps
 from latentflow.data.splits import GAP, HELD_OUT, VALIDATION
-from latentflow.errors import DataError, LatentFlowError
+from latentflow.errors import DataError, LatentFlowError, LatentFlowWarning
 from latentflow.fitting import fit_flow
 from latentflow.flow.grids import log_uniform_grid
 from latentflow.flow.orientation import Orientation
 from latentflow.flow.source_scale import SourceScale
 from latentflow.model import FittedFlow
-from latentflow.orienting import METHODS, _pick, _positions, arranged, orient
+from latentflow.orienting import METHODS, _pick, arranged, orient
 from latentflow.score.oracles import IndependentOracle, MixtureOracle
 
 UNDETERMINED = math.pi / 4
@@ -391,20 +393,30 @@ def test_rows_in_no_order_get_theirs_by_their_times(ordered):
     assert mcc(again.encode(X).latents, sources) > 0.99
 
 
+def unlabelled(labels):
+    """A warning of the rows without a label, where there are any."""
+    count = pd.isna(labels).sum()
+    words = f"{count} of {len(labels)} rows have no label, and count as one group"
+    return pytest.warns(LatentFlowWarning, match=words) if count else nullcontext()
+
+
 @pytest.mark.parametrize("label", [lambda i: i, lambda i: f"subject {i}", lambda i: ("x", None)[i]])
 def test_rows_of_several_recordings_side_by_side(ordered, label):
     """Two halves with clocks of their own, after one another or taken in turn."""
     model, X, sources = ordered
     clock, half = np.arange(3000) % 1500, np.arange(3000) // 1500
     labels = np.array([label(i) for i in half], dtype=object if label(1) is None else None)
-    whole = orient(model, X, orientation="temporal", time=clock)  # the clock falls once
-    named = orient(model, X, orientation="temporal", time=clock, groups=labels)
     in_turn = np.lexsort((half, clock))
-    turns = orient(model, X[in_turn], orientation="temporal", time=clock[in_turn], groups=labels[in_turn])
-    for turned in (whole, named, turns):
+    whole = orient(model, X, orientation="temporal", time=clock)  # the clock falls once
+    with unlabelled(labels):
+        named = orient(model, X, orientation="temporal", time=clock, groups=labels)
+        turns = orient(model, X[in_turn], orientation="temporal", time=clock[in_turn], groups=labels[in_turn])
+        order = orient(model, X[in_turn], orientation="temporal", time_order=True, groups=labels[in_turn])
+    for turned in (whole, named, turns, order):
         assert mcc(turned.encode(X).latents, sources) > 0.99
     np.testing.assert_allclose(named.orientation.rotation, whole.orientation.rotation, atol=1e-6)
     np.testing.assert_allclose(turns.orientation.rotation, whole.orientation.rotation, atol=0.01)
+    np.testing.assert_allclose(order.orientation.rotation, turns.orientation.rotation, atol=1e-9)
 
 
 @pytest.fixture(scope="module")
@@ -433,7 +445,8 @@ def grouped():
 def test_groups_may_have_labels_of_any_kind(grouped, given):
     model, X, sources, labels = grouped
     given = pd.Series([given(i) for i in labels])
-    turned = orient(model, X, groups=given)
+    with unlabelled(given):
+        turned = orient(model, X, groups=given)
     assert (turned.orientation.method, turned.orientation.asked) == ("groups", "auto")
     assert "group" in turned.orientation.reason
     assert mcc(turned.encode(X).latents, sources) > 0.99
@@ -459,15 +472,23 @@ def test_time_does_not_split_groups_that_were_asked_for(grouped):
         ({"groups": np.arange(700)}, "fewer than two of 560 groups"),
         ({"groups": np.zeros(699)}, "one label for each of 700 rows"),
         ({"groups": np.zeros((700, 2))}, "one label for each of 700 rows"),
-        ({"time": np.arange(10)}, "one finite number for each of 700 rows"),
-        ({"time": np.full(700, np.nan)}, "one finite number"),
-        ({"time": np.arange(700)[::-1]}, "never rises"),
-        ({"time": np.zeros(700)}, "never rises"),
+        ({"time": np.arange(10)}, "one number or date for each of 700 rows"),
+        ({"time": np.full(700, np.nan)}, "missing or infinite at 700 of 700 rows"),
+        ({"time": np.zeros(700)}, "the same at every row"),
         ({"time": np.array(["noon"] * 700)}, "numbers"),
         ({"time": np.arange(700) // 2}, "stands still at 350 of 699 steps"),
-        ({"time": np.arange(700) % 2}, None),
+        ({"time": np.arange(700) % 2}, "cannot order the rows"),
+        ({"time": np.arange(700) % 3}, None),
         ({"time_order": True, "roles": np.tile(np.uint8([0, HELD_OUT, 0, HELD_OUT, GAP]), 140)}, None),
-        ({"time": np.arange(700) % 2, "roles": np.tile(np.uint8([0, HELD_OUT]), 350)}, "too few follow"),
+        (
+            {
+                "orientation": "temporal",
+                "time_order": True,
+                "groups": np.arange(700) // 2,
+                "roles": np.tile(np.uint8([0, HELD_OUT]), 350),
+            },
+            "too few follow",
+        ),
     ],
 )
 def test_what_cannot_be_done_is_one_line_with_a_way_out(network, rows, settings, words):
@@ -483,7 +504,7 @@ def test_stretches_of_large_tables_are_of_time_not_of_the_file(monkeypatch):
     monkeypatch.setattr("latentflow.orienting.ROWS", 800)
     n = 4000
     order = np.random.default_rng(0).permutation(n)
-    positions, recordings = _positions(order.astype(float), None, n)
+    positions, recordings = time_steps(order.astype(float), None, n)
     picked, _ = _pick(positions, recordings, None, contiguous=True)
     assert len(picked) == 800
     # eight stretches of a hundred rows each: nearly every row has the next one beside it

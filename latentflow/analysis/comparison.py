@@ -298,7 +298,7 @@ def _notes(model: Any, material: Material, *, own: bool) -> tuple[str, ...]:
             "The latents were aligned with ICA components, so that their agreement with these is no evidence for "
             "either."
         )
-    if model.orientation.method == "none":
+    if model.orientation.arbitrary:
         found.append(
             "The latents were not oriented: their axes are arbitrary, and so is every match (latentflow orient)."
         )

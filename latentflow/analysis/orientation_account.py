@@ -212,6 +212,11 @@ def undetermined_planes(angle_error: np.ndarray, names: Sequence[str]) -> tuple[
 
 def conclusion(orientation: Orientation, undetermined: Sequence[tuple[str, str]]) -> str:
     """What may and may not be concluded from these axes, in one sentence."""
+    if len(orientation.rotation) == 1:
+        return (
+            "There is a single latent, and so no axis to choose: it rises or falls with the one direction of the data "
+            "that the flow lives on, and whether that is a source no figure of this report can show."
+        )
     if orientation.method == "none":
         return (
             "The axes of the latents are arbitrary, so that no single latent may be read as a component or a source: "
@@ -251,6 +256,8 @@ def _evidence(orientation: Orientation, fastica: FastICASummary, network: str) -
     measured = f"Mean absolute rank correlation with matched FastICA components: {fastica.agreement:.2f}"
     if not fastica.converged:
         return f"{measured}; FastICA did not converge, so this shows little."
+    if len(orientation.rotation) == 1:
+        return f"{measured}; a single direction leaves nothing to choose, so that it says nothing of either."
     if orientation.method == "none":
         return f"{measured}; the axes were not chosen, so that it says nothing of either."
     started = started_from_ica(orientation, network)

@@ -50,6 +50,11 @@ class Orientation:
     angle_error: Floats = field(default_factory=lambda: np.zeros((0, 0)))
     details: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def arbitrary(self) -> bool:
+        """Whether there are several axes, and nothing chose them."""
+        return self.method == "none" and len(self.rotation) > 1
+
     @classmethod
     def identity(cls, k: int) -> Orientation:
         """Latents as the flow gives them: every plane undetermined."""

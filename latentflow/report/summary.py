@@ -54,6 +54,8 @@ def _headline_pairs(result: IndependenceResult) -> list[PairwiseDependence]:
 
 def _axes(account: OrientationAccount) -> str:
     """The method, how many planes it leaves open, and the agreement with FastICA."""
+    if len(account.latents) == 1:
+        return "a single latent: none to choose"
     if account.method == "none":
         return "arbitrary: no orientation was chosen"
     asked = "" if account.asked == account.method else f" (asked for {account.asked})"

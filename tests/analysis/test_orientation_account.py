@@ -122,6 +122,14 @@ def test_a_single_latent_is_determined() -> None:
     assert undetermined_planes(np.zeros((1, 1)), NAMES[:1]) == ()
 
 
+def test_a_single_latent_has_no_axes_to_choose() -> None:
+    found = orientation_account(Orientation.identity(1), NAMES[:1], FASTICA, CONTRAST)
+    for words in (found.conclusion, found.evidence):
+        assert "single" in words
+        assert "arbitrary" not in words
+        assert "not chosen" not in words
+
+
 def test_undetermined_planes_are_named_the_worst_first() -> None:
     found = account(angle_error=errors(p02=0.4, p13=np.pi / 4, p01=0.3))
     assert found.undetermined == (("latent01", "latent03"), ("latent00", "latent02"))

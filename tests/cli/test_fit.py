@@ -43,9 +43,9 @@ def test_rows_that_may_be_a_recording_call_for_a_hint_unless_it_is_told(
 ):
     recording = np.cumsum(tiny_rows(400), axis=0)
     data = write_table(tmp_path / "recording.h5", 0.05 * recording + tiny_rows(400, seed=1))
-    assert "--time-order helps the axes" in run("fit", data, *tiny).output
-    assert "--time-order helps" not in run("fit", data, *tiny, "--time-order").output
-    assert "--time-order helps" not in run("fit", data, *tiny, "--orientation", "ica").output
+    assert "--time-order may help the axes" in run("fit", data, *tiny).output
+    assert "--time-order may help" not in run("fit", data, *tiny, "--time-order").output
+    assert "--time-order may help" not in run("fit", data, *tiny, "--orientation", "ica").output
 
 
 def test_options_reach_the_fit(run, data, tiny):
@@ -68,6 +68,7 @@ def test_options_reach_the_fit(run, data, tiny):
     model = FittedFlow.load(out, device="cpu")
     assert model.columns == ("phase", "voltage")
     assert model.latent_names == ("latent00",)
+    assert "orientation a single latent: no axes to choose" in text
     assert [treatment.tails for treatment in model.preprocessor.treatments] == ["asinh", "asinh"]
     record, plan = model.record, model.record["plan"]
     assert (record["n_held_out"], record["split"]["mode"], record["preset"], record["seed"]) == (
@@ -236,6 +237,20 @@ def test_groups_and_times_orient_the_latents_and_are_not_fitted(run, told, tiny,
     assert f"orientation {method}: " in text
     # the table is encoded as it is, labels and all
     run("encode", told)
+
+
+def test_dates_are_times_and_rows_without_a_label_are_told(run, told, tiny):
+    frame = pd.read_csv(told)
+    frame["t"] = pd.date_range("2024-02-28", periods=300, freq="6h").strftime("%Y-%m-%d %H:%M")
+    frame.loc[:11, "subject"] = ""
+    frame.to_csv(told, index=False)
+    result = run("fit", told, *tiny, "--time", "t", "--groups", "subject")
+    assert "orientation temporal: " in result.output
+    assert "12 of 300 rows have no label" in result.stderr
+    frame.loc[7, "t"] = ""
+    frame.to_csv(told, index=False)
+    refusal = run("fit", told, *tiny, "--time", "t", "--groups", "subject", code=2).stderr
+    assert "time is missing or infinite at 1 of 300 rows, the first is row 7: " in refusal
 
 
 @pytest.mark.parametrize(
