@@ -142,6 +142,7 @@ def test_those_of_the_oriented_flow_are(linear, sources, method):
         ("ica", {}, 0.03),
         ("groups", {"groups": np.arange(2000) // 250}, 1e-6),
         ("temporal", {"time_order": True}, 1e-6),
+        ("auto", {}, 0.03),
     ],
 )
 def test_rotating_the_data_rotates_nothing_but_order_and_sign(sources, method, told, atol):

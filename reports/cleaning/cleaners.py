@@ -16,6 +16,10 @@ from latentflow.model import FittedFlow
 
 Floats = NDArray[np.float64]
 
+#: Names of what cleans, in the order shown; the second are the same latents, turned by the order of the rows.
+LATENTS, TOLD, FASTICA = "latents", "latents, told of time", "FastICA"
+METHODS = (LATENTS, TOLD, FASTICA)
+
 
 class Cleaner(Protocol):
     """What can tell the components of rows, and give the rows back without some of them."""
@@ -32,10 +36,8 @@ class Cleaner(Protocol):
 class LatentCleaner:
     """Latents set to their median and decoded; the components are the latents in source scale."""
 
-    name = "latents"
-
-    def __init__(self, model: FittedFlow) -> None:
-        self.model = model
+    def __init__(self, model: FittedFlow, name: str = LATENTS) -> None:
+        self.model, self.name = model, name
 
     def sources(self, X: Floats) -> Floats:
         return self.model.encode(X, scale="source").latents
@@ -54,7 +56,7 @@ class FastICACleaner:
     is no matter to them, since they filter it out, but would count against FastICA here.
     """
 
-    name = "FastICA"
+    name = FASTICA
 
     def __init__(self, rows: Floats, seed: int = 0) -> None:
         with warnings.catch_warnings():

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 from beats import Beats
-from cleaners import Cleaner
+from cleaners import FASTICA, LATENTS, TOLD, Cleaner
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from recordings import Recording
 
 GREY, INK = "#9a9a9a", "#1b1b1b"
-COLOURS = {"latents": "#0b6e99", "FastICA": "#e08a4f"}
-WIDTHS = {"latents": 0.8, "FastICA": 1.9}
+COLOURS = {LATENTS: "#0b6e99", TOLD: "#b5396b", FASTICA: "#e08a4f"}
+WIDTHS = {LATENTS: 0.8, TOLD: 0.8, FASTICA: 1.9}
 MOTHER, FOETUS = "#8c2d8c", "#2a7f3b"
 #: Seconds shown, and the channels of the EEG: at the eyes, and far from them.
 ECG_SECONDS, EEG_SECONDS, CHANNELS = 5.0, 12.0, ("AF3", "F8", "P7", "O1")
@@ -23,7 +23,7 @@ def ecg_figure(
     X: np.ndarray, drawn: dict[tuple[str, str], np.ndarray], beats: Beats, held: np.ndarray, rate: float
 ) -> Figure:
     """The first abdominal channel as recorded and as each way of cleaning leaves it."""
-    figure = Figure(figsize=(11, 9.5), layout="constrained")
+    figure = Figure(figsize=(11, 1.9 * (1 + len(drawn))), layout="constrained")
     axes = figure.subplots(1 + len(drawn), 1, sharex=True)
     window = slice(0, round(ECG_SECONDS * rate))
     seconds = np.arange(len(X))[window] / rate

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from artefacts import artefact_figures, blink_rows, clean_rows
 from beats import beat_figures, find_beats, locked_share, period
-from cleaners import Cleaner, FastICACleaner, LatentCleaner
+from cleaners import TOLD, Cleaner, FastICACleaner, LatentCleaner
 from figures import artefact_figure, ecg_figure
 from recordings import Recording, eeg, everything, foetal_ecg, spike_rows
 from rules import blinks, hearts, spikes
@@ -31,6 +31,7 @@ from latentflow import __version__
 from latentflow.data.splits import HELD_OUT, TRAIN, VALIDATION
 from latentflow.fitting import fit_table
 from latentflow.model import FittedFlow
+from latentflow.orienting import orient
 
 HERE = Path(__file__).parent
 #: Given to every fit beside the preset, the split and the seed.
@@ -57,10 +58,14 @@ def fitted(recording: Recording, split: str, preset: str, device: str) -> tuple[
     }
 
 
-def cleaners(model: FittedFlow, X: np.ndarray) -> list[Cleaner]:
-    """The latents, and FastICA of several seeds fitted to the rows that the flow has seen."""
+def cleaners(model: FittedFlow, X: np.ndarray, *, timed: bool) -> list[Cleaner]:
+    """The latents, FastICA of several seeds fitted to the rows that the flow has seen, and latents told of time.
+
+    Single rows that tower over all others tell nothing in time: nothing is told where they are what is to go.
+    """
     seen = X[np.isin(model.roles, (TRAIN, VALIDATION))]
-    return [LatentCleaner(model), *(FastICACleaner(seen, seed) for seed in ICA_SEEDS)]
+    told = [LatentCleaner(orient(model, X, time_order=True), TOLD)] if timed else []
+    return [LatentCleaner(model), *told, *(FastICACleaner(seen, seed) for seed in ICA_SEEDS)]
 
 
 def measured_rows(model: FittedFlow) -> dict[str, np.ndarray]:
@@ -82,7 +87,7 @@ def measure_ecg(data: Path, preset: str, device: str) -> dict[str, Any]:
     for split in ("held out", "all"):
         model, about = fitted(recording, split, preset, device)
         rows, runs, drawn = measured_rows(model), [], {}
-        for cleaner in cleaners(model, X):
+        for cleaner in cleaners(model, X, timed=True):
             sources = cleaner.sources(X)
             chosen = hearts(sources, X, rate)
             others = [i for i in range(sources.shape[1]) if i not in chosen["foetal"]]
@@ -116,6 +121,7 @@ def measure_spikes(data: Path, preset: str, device: str) -> dict[str, Any]:
         HERE / "eeg_spikes.png",
         preset,
         device,
+        timed=False,
     )
 
 
@@ -131,6 +137,7 @@ def measure_blinks(data: Path, preset: str, device: str) -> dict[str, Any]:
         HERE / "eeg_blinks.png",
         preset,
         device,
+        timed=True,
     )
 
 
@@ -142,6 +149,8 @@ def _artefacts(
     picture: Path,
     preset: str,
     device: str,
+    *,
+    timed: bool,
 ) -> dict[str, Any]:
     """Components taken out one after the other in the order of a rule, and where the rule stops."""
     X = recording.table.read()
@@ -159,7 +168,7 @@ def _artefacts(
             if (artefact & where).any() and (used & clean & where).any()
         }
         runs, stops = [], {}
-        for cleaner in cleaners(model, X):
+        for cleaner in cleaners(model, X, timed=timed):
             sources = cleaner.sources(X)
             order, stop = rule(sources)
             stops.setdefault(cleaner.name, (cleaner, order[:stop]))

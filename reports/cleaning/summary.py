@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from cleaners import METHODS
 
 SPLITS = {"held out": "blocks held out", "all": "all rows"}
-METHODS = ("latents", "FastICA")
 
 
 def tables(recordings: dict[str, Any], machine: dict[str, Any]) -> str:
@@ -61,8 +61,7 @@ def ecg(found: dict[str, Any]) -> list[str]:
             label = f"{SPLITS[split]}; {where}"
             rows.append([label, "as recorded", "", "", *(f"{untouched[key]:.2f}" for key in keys)])
             for task in ("foetal kept", "maternal removed"):
-                for method in METHODS:
-                    runs = [run for run in fit["runs"] if run["method"] == method]
+                for method, runs in _by_method(fit):
                     kind = "foetal" if task == "foetal kept" else "maternal"
                     counts = _spread([len(run["chosen"][kind]) for run in runs], lambda v: f"{v:g}")
                     values = [
@@ -78,8 +77,7 @@ def artefacts(found: dict[str, Any]) -> list[str]:
     rows = []
     for split, fit in found["fits"].items():
         for where in fit["runs"][0]["sweep"][0]:
-            for method in METHODS:
-                runs = [run for run in fit["runs"] if run["method"] == method]
+            for method, runs in _by_method(fit):
                 at = [
                     run["sweep"][min(run["stop"], len(run["sweep"])) - 1][where]
                     for run in runs
@@ -101,6 +99,11 @@ def artefacts(found: dict[str, Any]) -> list[str]:
         "",
         *table,
     ]
+
+
+def _by_method(fit: dict[str, Any]) -> list[tuple[str, list[dict[str, Any]]]]:
+    found = [(name, [run for run in fit["runs"] if run["method"] == name]) for name in METHODS]
+    return [(name, runs) for name, runs in found if runs]
 
 
 def _spread(values: Sequence[float], written: Callable[[float], str]) -> str:

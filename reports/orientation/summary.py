@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 HERE = Path(__file__).resolve().parent
@@ -39,9 +40,6 @@ LINEAR_SETS = (
 OF_LINEAR = ("amari", "mcc_pearson")
 #: The preset that all but one of the tables are of.
 DEFAULT = "default"
-#: A peer is told to be ahead of `auto` from this difference of mean correlation on.
-AHEAD = 0.003
-
 
 #: Set, sources, rows, least mean correlation of `auto`, and whether it must also be above FastICA.
 TO_REACH = (
@@ -87,12 +85,13 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     return [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
 
 
-def _mean(sample: np.ndarray, digits: int) -> str:
-    """Mean and, where there are seeds to tell it from, standard deviation."""
+def _mean(sample: np.ndarray, digits: int, seeds: int | None = None) -> str:
+    """Mean and, where there are seeds to tell it from, standard deviation; how many seeds where not as many as said."""
     if len(sample) == 0:
         return "–"
     mean = f"{sample.mean():.{digits}f}"
-    return mean if len(sample) == 1 else f"{mean} ± {sample.std(ddof=1):.{digits}f}"
+    told = mean if len(sample) == 1 else f"{mean} ± {sample.std(ddof=1):.{digits}f}"
+    return told if seeds in (None, len(sample)) else f"{told} ({len(sample)})"
 
 
 def recovery_table(found: Results, d: int, n: int, measure: str, digits: int) -> list[str]:
@@ -110,9 +109,11 @@ def recovery_table(found: Results, d: int, n: int, measure: str, digits: int) ->
         best = None
         if np.isfinite(means).any():
             best = int(np.nanargmin(means) if measure == "amari" else np.nanargmax(means))
-        cells = [_mean(sample, digits) for sample in samples]
-        seeds = str(max(len(sample) for sample in samples))
-        rows.append([name, seeds, *(f"**{cell}**" if i == best else cell for i, cell in enumerate(cells))])
+        seeds = max(len(sample) for sample in samples)
+        cells = [_mean(sample, digits, seeds) for sample in samples]
+        rows.append(
+            [name, str(seeds), *(f"**{cell}**" if i == best else cell for i, cell in enumerate(cells))]
+        )
     return _table(["set", "seeds", *(METHODS[method] for method in used)], rows)
 
 
@@ -157,24 +158,31 @@ def _yes(ok: bool) -> str:
     return "yes" if ok else "**no**"
 
 
-def losses(found: Results) -> list[str]:
-    """Where a peer, or another orientation that may be asked for by name, is ahead of `auto`."""
+def losses(found: Results, measure: str, digits: int) -> list[str]:
+    """Where a peer, or another orientation that may be asked for by name, is ahead of `auto` by what is shown."""
+    sign = -1.0 if measure == "amari" else 1.0
     rows = []
     for d, n in shapes(found):
-        for name in sets(found, d, n):
-            auto = values(found, name, d, n, "auto")
-            means = {
-                m: values(found, name, d, n, m) for m in METHODS if m not in ("auto", "source_scale", BOUND)
+        for name in (s for s in sets(found, d, n) if measure not in OF_LINEAR or s in LINEAR_SETS):
+            samples = {
+                m: values(found, name, d, n, m, measure) for m in METHODS if m not in ("source_scale", BOUND)
             }
-            if len(auto) == 0:
+            means = {m: float(round(v.mean(), digits)) for m, v in samples.items() if len(v)}
+            if "auto" not in means:
                 continue
-            ahead = {m: v.mean() for m, v in means.items() if len(v) and v.mean() > auto.mean() + AHEAD}
+            ahead = [m for m in means if sign * means[m] > sign * means["auto"]]
             if ahead:
+                ahead.sort(key=lambda m: -sign * means[m])
                 told = ", ".join(
-                    f"{METHODS[m]} {v:.3f}" for m, v in sorted(ahead.items(), key=lambda item: -item[1])
+                    _counted(METHODS[m], means[m], digits, len(samples[m]), len(samples["auto"]))
+                    for m in ahead
                 )
-                rows.append([name, str(d), str(n), f"{auto.mean():.3f}", told])
+                rows.append([name, str(d), str(n), f"{means['auto']:.{digits}f}", told])
     return _table(["set", "d", "n", "auto", "ahead of it"], rows) if rows else []
+
+
+def _counted(label: str, mean: float, digits: int, seeds: int, usual: int) -> str:
+    return f"{label} {mean:.{digits}f}" + ("" if seeds == usual else f" ({seeds})")
 
 
 def decisions(found: Results) -> list[str]:
@@ -255,10 +263,12 @@ def tables(every: Results) -> str:
             recovery_table(found, d, n, "mcc_pearson", 4),
         )
         section(f"Amari's index, linear mixtures, {where}", recovery_table(found, d, n, "amari", 4))
-    section("Where something else is ahead", losses(found))
+    section("Where something else is ahead, mean correlation", losses(found, "mcc", 3))
+    section("Where something else is ahead, Amari's index of linear mixtures", losses(found, "amari", 4))
     section("What auto chose", decisions(found))
     section("Seconds", seconds(found))
-    head = "Written by `summary.py` from `results.json`: held-out rows, as many as learned; mean ± deviation of seeds."
+    head = "Written by `summary.py` from `results.json`: held-out rows, as many as learned; mean ± deviation of seeds, "
+    head += "with the number of seeds in brackets where it is not that of the row."
     return "\n".join([head, "", *parts])
 
 
@@ -277,11 +287,25 @@ MARKS = {
 }
 
 
-def figure(found: Results, d: int = 5, n: int = 10_000) -> Figure:
-    """Mean correlation with the sources by set and method, with the range over seeds."""
+def figure(found: Results, chosen: Sequence[tuple[int, int]]) -> Figure:
+    """Mean correlation with the sources by set and method, with the range over seeds; a panel for each shape (d, n)."""
+    rows = [len(sets(found, *shape)) for shape in chosen]
+    drawing = Figure(figsize=(8, 0.42 * sum(rows) + 1.2 + 0.6 * len(rows)), layout="constrained")
+    panels = drawing.subplots(len(rows), 1, sharex=True, squeeze=False, height_ratios=rows)[:, 0]
+    for axes, shape in zip(panels, chosen, strict=True):
+        _panel(axes, found, *shape)
+    panels[-1].set_xlabel("mean |Spearman correlation| with the sources; bars: lowest to highest seed")
+    shown = {
+        text: mark for axes in panels for mark, text in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    drawing.legend(
+        shown.values(), shown.keys(), loc="outside upper center", ncols=4, frameon=False, fontsize="small"
+    )
+    return drawing
+
+
+def _panel(axes: Axes, found: Results, d: int, n: int) -> None:
     names = sets(found, d, n)
-    drawing = Figure(figsize=(8, 0.42 * len(names) + 1.8), layout="constrained")
-    axes = drawing.add_subplot()
     lowest = 1.0
     for place, (method, (label, marker, colour)) in enumerate(MARKS.items()):
         samples = {at: values(found, name, d, n, method) for at, name in enumerate(names)}
@@ -300,10 +324,17 @@ def figure(found: Results, d: int = 5, n: int = 10_000) -> Figure:
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_xlim(max(lowest - 0.05, 0), 1.005)
-    axes.set_xlabel(f"mean |Spearman correlation| with the sources (d = {d}, n = {n})")
+    axes.set_title(f"d = {d}, {n} rows to learn from", loc="left", fontsize="medium")
     axes.grid(axis="x", alpha=0.3)
-    drawing.legend(loc="outside upper center", ncols=4, frameon=False, fontsize="small")
-    return drawing
+
+
+def fullest(found: Results, groups: bool) -> tuple[int, int] | None:
+    """The shape (d, n) with the most figures of sets with groups, or without; None where there are none."""
+    measured: Counter[tuple[int, int]] = Counter()
+    for run in found.values():
+        if run["name"].startswith("groups") == groups:
+            measured[run["d"], run["n"]] += len(run["methods"])
+    return max(measured, key=lambda shape: measured[shape]) if measured else None
 
 
 def main(arguments: list[str]) -> None:
@@ -312,11 +343,8 @@ def main(arguments: list[str]) -> None:
     found = json.loads(path.read_text())
     path.with_name("results.md").write_text(tables(found))
     found = of_preset(found, DEFAULT)
-    measured: Counter[tuple[int, int]] = Counter()
-    for run in found.values():
-        measured[run["d"], run["n"]] += len(run["methods"])
-    (d, n), _ = measured.most_common(1)[0]
-    figure(found, d, n).savefig(path.with_name("recovery.png"), dpi=150)
+    chosen = [shape for shape in (fullest(found, groups) for groups in (False, True)) if shape]
+    figure(found, chosen).savefig(path.with_name("recovery.png"), dpi=150)
 
 
 if __name__ == "__main__":
