@@ -32,10 +32,9 @@ from latentflow.orientation_ways import (
 FEWEST_ROWS = 1_000
 #: What a network is called that has learned axes and nothing else.
 SEPARABLE = "separable along learned axes"
-#: Rows from which the flow finds a bend where there is one, and nats a row and coordinate by which two layers must be
-#: better than a linear model where it has not: of 2 000 rows they are by 0.1 to 0.24 in mixtures of two layers, and by
-#: 0 to 0.05 in mixtures that are not, linear or smooth.
-ENOUGH_ROWS, FAR = 5_000, 0.08
+#: Nats a row and coordinate by which two layers must be better than a linear model where the flow has found no bend:
+#: in mixtures of two layers they are by 0.1 to 0.24, and by 0 to 0.05 in mixtures that are not, linear or smooth.
+FAR = 0.08
 
 Floats = NDArray[np.float64]
 
@@ -46,8 +45,8 @@ def choose(material: Material) -> Orientation:
     Three models of growing size are compared by their likelihood of validation rows: linear ICA, two or three
     layers of it (:mod:`latentflow.flow.gaussianization`), and the flow itself. Where the flow is no better than
     linear ICA, or its score is separable, which is linear ICA too, the mixture is linear, and the axes of the
-    separable score are taken, or FastICA's; unless rows are so few that no network finds a bend, and layers are far
-    likelier. Where the layers explain what the flow explains, they are taken, because so small a model does that
+    separable score are taken, or FastICA's; unless layers are far likelier, for a network can miss a bend, the more
+    often the fewer the rows. Where the layers explain what the flow explains, they are taken, because so small a model does that
     for the right axes only; two of them unless three serve better
     (:func:`latentflow.orientation_ways.one_more_layer`). Else the axes of the decoder metric are, and whether
     FastICA has the same is told. With very few rows nothing is compared.
@@ -90,18 +89,16 @@ def choose(material: Material) -> Orientation:
 def _without_the_flow(
     material: Material, components: ICAAxes, of_linear: Floats, figures: dict[str, Any], told: str
 ) -> Orientation:
-    """For a flow that has not found a bend: linear axes, or layers where rows are few and these far likelier."""
+    """For a flow that has not found a bend: linear axes, or layers where these are far likelier."""
     k = material.x.shape[1]
-    if len(material.x) < ENOUGH_ROWS and k <= LAYERED_DIMENSION:
+    if k <= LAYERED_DIMENSION:
         layers = layered_fits(material, 2)[0]
         far = clearly_above(layers.log_prob, of_linear, FAR * k)
         if far:
             layers = one_more_layer(material, layers)
         told = _with_layers(layers, figures, told)
         if far:
-            words = (
-                "the rows are too few for the flow to find a bend, and layers of linear ICA are far likelier"
-            )
+            words = "the flow has found no bend in the mixture, and layers of linear ICA are far likelier"
             return _told(from_layers(material, layers), f"{words} ({told})", figures)
     if _structure(material) == SEPARABLE:
         words = "the flow is separable along axes of its own, so the mixture is taken to be linear"
