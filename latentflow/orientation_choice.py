@@ -35,6 +35,9 @@ SEPARABLE = "separable along learned axes"
 #: Nats a row and coordinate by which two layers must be better than a linear model where the flow has found no bend:
 #: in mixtures of two layers they are by 0.1 to 0.24, and by 0 to 0.05 in mixtures that are not, linear or smooth.
 FAR = 0.08
+#: And where it has found one, but layers are ahead of a linear model by less than this, they are not believed: of so
+#: slight a bend three layers of twenty latents have explained all along wrong axes.
+SLIGHT = 0.05
 
 Floats = NDArray[np.float64]
 
@@ -46,8 +49,8 @@ def choose(material: Material) -> Orientation:
     layers of it (:mod:`latentflow.flow.gaussianization`), and the flow itself. Where the flow is no better than
     linear ICA, or its score is separable, which is linear ICA too, the mixture is linear, and the axes of the
     separable score are taken, or FastICA's; unless layers are far likelier, for a network can miss a bend, the more
-    often the fewer the rows. Where the layers explain what the flow explains, they are taken, because so small a model does that
-    for the right axes only; two of them unless three serve better
+    often the fewer the rows. Where the layers explain what the flow explains, they are taken, because so small a
+    model does that for the right axes only, unless there is little to explain; two of them unless three serve better
     (:func:`latentflow.orientation_ways.one_more_layer`). Else the axes of the decoder metric are, and whether
     FastICA has the same is told. With very few rows nothing is compared.
     """
@@ -68,17 +71,20 @@ def choose(material: Material) -> Orientation:
     separable = _structure(material) == SEPARABLE
     if separable or not clearly_above(of_flow, of_linear, ADVANTAGE * k):
         return _without_the_flow(material, components, max(of_flow, of_linear, key=np.mean), figures, told)
+    words = "no small model tried explains the rows"
     if k <= LAYERED_DIMENSION:
         right = enough(of_flow, of_linear)
         layers = one_more_layer(material, layered_fits(material, 2)[0], right)
         told = _with_layers(layers, figures, told)
         if layers.log_prob.mean() >= right:
-            words = f"a few layers of linear ICA explain the rows about as well as the flow ({told})"
-            return _told(from_layers(material, layers), words, figures)
+            words = "a few layers of linear ICA explain the rows about as well as the flow"
+            if (layers.log_prob - of_linear).mean() >= SLIGHT * k:
+                return _told(from_layers(material, layers), f"{words} ({told})", figures)
+            words += ", but the mixture bends so little that wrong axes may do so too"
     found = metric(material)
     both = agreement(found.rotation, from_ica(material, components).rotation)
     figures["agreement_metric_ica"] = both
-    words = "no small model tried explains the rows, so the axes of the decoder metric are taken; "
+    words += ", so the axes of the decoder metric are taken; "
     words += (
         "FastICA's axes are much the same, which is no proof" if both >= AGREE else "FastICA has other axes"
     )

@@ -13,7 +13,7 @@ from latentflow.flow import gaussianization
 from latentflow.flow.anchors import ICAAxes, ica_axes, normal_scores
 from latentflow.flow.orientation import Orientation, agreement
 from latentflow.flow.peeling import curves_to_normal
-from latentflow.orientation_choice import FAR, SEPARABLE, choose
+from latentflow.orientation_choice import FAR, SEPARABLE, SLIGHT, choose
 from latentflow.orientation_ways import Material, from_layers, layered_fits, linear_fit
 
 ROWS, LATENTS = 10_000, 4
@@ -135,6 +135,16 @@ def test_layers_that_explain_what_the_flow_explains_are_taken(chosen):
     assert found.details["log_prob_layers"] == pytest.approx(-4.09)
     # better than the flow is as good
     assert chosen(Stage(flow=-4.0, linear=-5.0, layers=-3.0)).method == "gaussianization"
+
+
+def test_layers_that_explain_a_slight_bend_are_not_believed(chosen):
+    bend = SLIGHT * LATENTS
+    assert chosen(Stage(flow=-5 + bend, linear=-5.0, layers=-5 + 1.01 * bend)).method == "gaussianization"
+    found = chosen(Stage(flow=-5 + bend, linear=-5.0, layers=-5 + 0.99 * bend))
+    assert found.method == "metric"
+    assert "bends so little that wrong axes may do so too, so the axes of the decoder metric" in found.reason
+    # of a flow that has found next to nothing they can be far ahead
+    assert chosen(Stage(flow=-5 + bend / 2, linear=-5.0, layers=-4.0)).method == "gaussianization"
 
 
 @pytest.mark.parametrize(("angle", "told"), [(0.4, "much the same"), (0.5, "FastICA has other axes")])
