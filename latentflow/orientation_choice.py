@@ -33,7 +33,7 @@ FEWEST_ROWS = 1_000
 #: What a network is called that has learned axes and nothing else.
 SEPARABLE = "separable along learned axes"
 #: Nats a row and coordinate by which two layers must be better than a linear model where the flow has found no bend:
-#: in mixtures of two layers they are by 0.1 to 0.24, and by 0 to 0.05 in mixtures that are not, linear or smooth.
+#: in mixtures of two layers they are by 0.06 to 0.24, and by 0 to 0.05 in mixtures that are not, linear or smooth.
 FAR = 0.08
 #: And where it has found one, but layers are ahead of a linear model by less than this, they are not believed: of so
 #: slight a bend three layers of twenty latents have explained all along wrong axes.
