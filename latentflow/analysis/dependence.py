@@ -80,7 +80,9 @@ def pairwise_dependence(
     np.fill_diagonal(nats, 0.0)
     upper = np.triu_indices(d, 1)
     pairs = len(upper[0])
-    worst = np.unravel_index(int(np.argmax(np.triu(nats))), nats.shape)
+    # before the floor, so that a pair is named where all of them are at zero
+    worst = int(np.argmax(moments.effect[upper])) if pairs else None
+    i, j = (0, 0) if worst is None else (int(upper[0][worst]), int(upper[1][worst]))
     return PairwiseDependence(
         name=name,
         label=label or name,
@@ -88,8 +90,8 @@ def pairwise_dependence(
         nats=nats,
         statistic=statistic,
         p_value=p_value,
-        max_nats=float(nats[worst]),
-        max_pair=(int(worst[0]), int(worst[1])),
+        max_nats=float(nats[i, j]),
+        max_pair=(i, j),
         max_p_adjusted=float(min(1.0, p_value[upper].min() * pairs)) if pairs else 1.0,
         mean_nats=float(moments.effect[upper].mean()) if pairs else 0.0,
         tree=spanning_tree_bound(values, block=block),

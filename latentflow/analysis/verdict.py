@@ -303,17 +303,20 @@ def _ica_sentence(gap: Interval) -> str:
 
 
 def _residual_sentence(latents: PairwiseDependence) -> str:
+    d = len(latents.columns)
+    pairs = d * (d - 1) // 2
+    if not pairs:
+        return "There is a single latent, and so no pair to be dependent."
     i, j = latents.max_pair
     names = f"{latents.columns[i]} and {latents.columns[j]}"
+    chance = latents.max_p_adjusted > SIGNIFICANT
+    if pairs == 1:
+        than = "no more than by chance" if chance else "which is more than by chance"
+        return f"The only pair, {names}, shares {figure(latents.max_nats)} nats, {than}."
     strongest = f"The most dependent pair of latents, {names}, shares {figure(latents.max_nats)} nats"
-    if latents.max_p_adjusted > SIGNIFICANT:
-        return f"{strongest}, and no pair stands out from chance among the {_pairs(latents)} tested."
-    return f"{strongest}; of {_pairs(latents)} pairs tested, some are more dependent than by chance."
-
-
-def _pairs(latents: PairwiseDependence) -> int:
-    d = len(latents.columns)
-    return d * (d - 1) // 2
+    if chance:
+        return f"{strongest}, and no pair stands out from chance among the {pairs} tested."
+    return f"{strongest}; of {pairs} pairs tested, some are more dependent than by chance."
 
 
 def _gaussian_sentence(gaussianity: Gaussianity) -> str:
@@ -322,9 +325,13 @@ def _gaussian_sentence(gaussianity: Gaussianity) -> str:
     if rejected == 0:
         serial = gaussianity.effective_n < gaussianity.n_rows
         worth = f" (worth about {gaussianity.effective_n:.0f} independent ones)" if serial else ""
-        return f"All {total} latents are standard normal as far as {gaussianity.n_rows} rows{worth} can tell."
+        they = "The latent is" if total == 1 else f"All {total} latents are"
+        return f"{they} standard normal as far as {gaussianity.n_rows} rows{worth} can tell."
     widest = max(abs(latent.std - 1.0) for latent in gaussianity.latents)
+    within = f"within {100 * widest:.1f} % of 1"
+    if total == 1:
+        return f"The latent departs measurably from a standard normal (standard deviation {within})."
     return (
-        f"{rejected} of {total} latents depart measurably from a standard normal (standard deviations within "
-        f"{100 * widest:.1f} % of 1); independence does not need them to be normal."
+        f"{rejected} of {total} latents depart measurably from a standard normal (standard deviations {within}); "
+        "independence does not need them to be normal."
     )

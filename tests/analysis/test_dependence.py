@@ -87,6 +87,15 @@ def test_record_is_consistent() -> None:
     assert pairwise_dependence(np.random.default_rng(0).random((10_000, 2)), "x").null == "chi2"
 
 
+def test_the_strongest_pair_is_two_columns_where_all_pairs_are_at_zero() -> None:
+    named = 0
+    for seed in range(8):
+        pair = pairwise_dependence(np.random.default_rng(seed).standard_normal((400, 2)), "x")
+        assert pair.max_pair == (0, 1)
+        named += pair.max_nats == 0.0
+    assert named > 0
+
+
 def test_one_column_and_a_constant_column_are_harmless() -> None:
     rng = np.random.default_rng(0)
     single = pairwise_dependence(rng.standard_normal((100, 1)), "x")

@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
+from latentflow.analysis.gaussianity import gaussianity
 from latentflow.analysis.joint import JointDependence
 from latentflow.analysis.verdict import Evidence, decide, figure, judge, still_falling, told
 from latentflow.statistics.interval import Interval
@@ -43,6 +45,26 @@ def test_codes(case: Evidence, code: str) -> None:
     assert "any rotation" in words
     assert "0.70" in words
     assert "nan" not in words.replace("nats", "")
+
+
+def _of(columns: int, p_adjusted: float, *, scale: float = 1.0) -> str:
+    """The words about latents so few."""
+    names = tuple(f"latent{i:02d}" for i in range(columns))
+    pairs = replace(INDEPENDENT.latents, columns=names, max_pair=(0, columns - 1), max_p_adjusted=p_adjusted)
+    quantiles = np.tile(norm.ppf((np.arange(500) + 0.5) / 500)[:, None], columns)
+    few = gaussianity(scale * np.random.default_rng(0).permuted(quantiles, axis=0), list(names))
+    return " ".join(judge(replace(INDEPENDENT, pairwise={"latents": pairs}, gaussianity=few)).sentences)
+
+
+def test_one_latent_and_two_are_spoken_of_as_such() -> None:
+    alone = _of(1, 1.0)
+    assert "single latent, and so no pair" in alone
+    assert "The latent is standard normal as far as 500 rows" in alone
+    assert "The latent departs measurably" in _of(1, 1.0, scale=2.0)
+    assert "only pair, latent00 and latent01, shares 0.0020 nats, no more than by chance" in _of(2, 0.5)
+    assert "nats, which is more than by chance" in _of(2, 1e-6)
+    assert "All 3 latents are standard normal" in _of(3, 0.5)
+    assert "among the 3 tested" in _of(3, 0.5)
 
 
 def _classifier(p_value: float, bound: Interval) -> JointDependence:
