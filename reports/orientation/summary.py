@@ -51,8 +51,8 @@ TO_REACH = (
     ("ar_gauss_2", 5, 10_000, 0.995, False),
     ("ar_laplace_2", 5, 10_000, 0.995, False),
     ("ar_gauss_3", 10, 10_000, 0.97, False),
-    ("groups_laplace_2", 5, 20_000, 0.985, False),
-    ("groups_laplace_3", 5, 20_000, 0.97, False),
+    *(("groups_laplace_2", 5, n, 0.985, False) for n in (10_000, 20_000, 40_000)),
+    *(("groups_laplace_3", 5, n, 0.97, False) for n in (10_000, 20_000, 40_000)),
 )
 #: Amari's index of `auto` on linear mixtures, at most so many times Picard's.
 AMARI_FACTOR = 1.1
