@@ -70,7 +70,7 @@ def command(
 
     For each latent: its component, their correlations, the share of the variance of DATA that each of the two
     explains, lower bounds in nats on how much all other latents tell of it and all other components of its component,
-    and the difference: the dependence that the component is left with and the latent is not.
+    and the difference of these two bounds.
     """
     model, model_path, table = open_model_and_table(data, model_path, key=key, columns=columns, device=device)
     with busy("comparing", quiet=quiet or as_json):

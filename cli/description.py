@@ -46,7 +46,7 @@ def model_lines(model: FittedFlow) -> list[str]:
 
 
 def orientation_lines(model: FittedFlow) -> list[str]:
-    """The method and how well it is determined, and why this one where that was left to it."""
+    """The method and how well it is determined, why this one where that was left to it, and what speaks against it."""
     orientation = model.orientation
     if len(model.latent_names) == 1:
         return [field("orientation", "a single latent: no axes to choose")]
@@ -60,7 +60,9 @@ def orientation_lines(model: FittedFlow) -> list[str]:
     )
     told = "" if orientation.converged else "; did not converge"
     lines = [field("orientation", f"{orientation.method}: {determined}{told}")]
-    return [*lines, field("", f"because {orientation.reason}")] if orientation.reason else lines
+    if orientation.reason:
+        lines.append(field("", f"because {orientation.reason}"))
+    return [*lines, *(field("", f"but {caution}") for caution in orientation.cautions)]
 
 
 def doubts(model: FittedFlow, chosen: Collection[str], *, together: bool) -> list[str]:

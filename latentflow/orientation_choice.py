@@ -50,7 +50,8 @@ def choose(material: Material) -> Orientation:
     linear ICA, or its score is separable, which is linear ICA too, the mixture is linear, and the axes of the
     separable score are taken, or FastICA's; unless layers are far likelier, for a network can miss a bend, the more
     often the fewer the rows. Where the layers explain what the flow explains, they are taken, because so small a
-    model does that for the right axes only, unless there is little to explain; two of them unless three serve better
+    model hardly does that along wrong axes, unless there is little to explain, or the mixture has more layers than
+    are tried and many sources; two of them unless three serve better
     (:func:`latentflow.orientation_ways.one_more_layer`). Else the axes of the decoder metric are, and whether
     FastICA has the same is told. With very few rows nothing is compared.
     """
@@ -73,7 +74,7 @@ def choose(material: Material) -> Orientation:
         return _without_the_flow(material, components, max(of_flow, of_linear, key=np.mean), figures, told)
     words = "no small model tried explains the rows"
     if k <= LAYERED_DIMENSION:
-        right = enough(of_flow, of_linear)
+        right = enough(of_flow, of_linear, k)
         layers = one_more_layer(material, layered_fits(material, 2)[0], right)
         told = _with_layers(layers, figures, told)
         if layers.log_prob.mean() >= right:
@@ -105,6 +106,7 @@ def _without_the_flow(
         told = _with_layers(layers, figures, told)
         if far:
             words = "the flow has found no bend in the mixture, and layers of linear ICA are far likelier"
+            figures["bend_found"] = False
             return _told(from_layers(material, layers), f"{words} ({told})", figures)
     if _structure(material) == SEPARABLE:
         words = "the flow is separable along axes of its own, so the mixture is taken to be linear"

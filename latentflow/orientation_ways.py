@@ -31,8 +31,9 @@ from latentflow.model import FittedFlow
 LAYERED_DIMENSION = 32
 #: Rows on which likelihoods are compared.
 LIKELIHOOD_ROWS = 1_000
-#: Share of the flow's advantage over linear ICA that layers must reach to count as right.
-EXPLAINED = 0.9
+#: Share of the flow's advantage over linear ICA that layers must reach to count as right, and nats a row and
+#: coordinate that they may then be short of it: right ones are by 0.01 at the most, and too few layers by more.
+EXPLAINED, SHORT = 0.9, 0.02
 #: Nats a row and coordinate by which a larger model of the mixture must be better to be taken for that alone.
 ADVANTAGE = 0.01
 #: Mean |cosine| of two sets of axes from which they count as much the same, and as the same: of two or three axes any
@@ -107,7 +108,7 @@ def gaussianization(material: Material) -> Orientation:
     check_layered(material.x.shape[1])
     rotation = ica_axes(material.x, material.seed).rotation
     of_flow, of_linear = flow_log_prob(material), linear_fit(material, rotation).log_prob
-    right = enough(of_flow, of_linear)
+    right = enough(of_flow, of_linear, material.x.shape[1])
     best = one_more_layer(material, layered_fits(material, 2)[0], right)
     levels = {"flow": of_flow.mean(), "linear": of_linear.mean(), "layers": best.log_prob.mean()}
     explains = "explain" if levels["layers"] >= right else "do not explain"
@@ -146,9 +147,10 @@ def flow_log_prob(material: Material) -> Floats:
     return np.asarray(model.flow.log_prob(model.tensor(material.likelihood_rows())).double().cpu().numpy())
 
 
-def enough(of_flow: Floats, of_linear: Floats) -> float:
-    """Mean log p, nats, from which layers count as right: most of what the flow has over linear ICA is explained."""
-    return float(of_linear.mean() + EXPLAINED * (of_flow - of_linear).mean())
+def enough(of_flow: Floats, of_linear: Floats, k: int) -> float:
+    """Mean log p, nats, from which layers of k coordinates count as right: they explain what the flow does, nearly."""
+    most = of_linear.mean() + EXPLAINED * (of_flow - of_linear).mean()
+    return float(max(most, of_flow.mean() - SHORT * k))
 
 
 def from_ica(material: Material, found: ICAAxes) -> Orientation:
@@ -287,7 +289,12 @@ def _structured(method: str, found: StructuredAxes) -> Orientation:
         method=method,
         converged=axes.converged,
         angle_error=found.angle_error,
-        details={"sweeps": axes.sweeps, "off_diagonal": axes.off_diagonal, used: list(found.used)},
+        details={
+            "sweeps": axes.sweeps,
+            "off_diagonal": axes.off_diagonal,
+            used: list(found.used),
+            "cautions": list(found.cautions),
+        },
     )
 
 

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from latentflow.data.row_order import group_codes, time_steps, unlabelled
-from latentflow.data.splits import GAP, HELD_OUT, VALIDATION
 from latentflow.errors import DataError, LatentFlowError, LatentFlowWarning
 from latentflow.flow.ordering import by_explained_variance, explained_variance, loadings, signs
 from latentflow.flow.orientation import Orientation
@@ -21,18 +20,13 @@ from latentflow.flow.source_scale import SourceScale
 from latentflow.flow.structured_axes import large_groups, paired_rows
 from latentflow.model import FittedFlow
 from latentflow.orientation_choice import choose
-from latentflow.orientation_ways import WAYS, Floats, Integers, Material, check_layered
+from latentflow.orientation_rows import pick_rows
+from latentflow.orientation_ways import WAYS, Floats, Material, check_layered
 
 METHODS = ("auto", *WAYS, "none")
 
-#: Training rows that an orientation looks at, at most.
-ROWS = 40_000
-#: Contiguous stretches in which they are taken, where the order of the rows is used.
-STRETCHES = 8
 #: Fewest rows, at all and for each latent, from which axes can be found.
 FEWEST, FEWEST_PER_LATENT = 8, 2
-#: Without validation rows of the fit's own, one row in so many is one.
-VALIDATES = 20
 
 
 def orient(
@@ -89,17 +83,19 @@ def orient(
     Warns
     -----
     LatentFlowWarning
-        If rows have no label: they count as one group.
+        If rows have no label: they count as one group. If series share their trends, or many rows are in groups too
+        small to be used.
     """
     roles = _roles(model, len(np.asarray(X)), roles)
     told: dict[str, Any] = {"groups": groups, "time": time, "time_order": time_order}
     check_orientation(orientation, **told)
     check_rows(orientation, model.preprocessor.n_flow, len(np.asarray(X)), roles, **told)
     method = named(orientation, groups=groups, time=time, time_order=time_order)
-    material = training_material(
-        model, X, groups=groups, time=time, roles=roles, seed=seed, contiguous=method == "temporal"
-    )
-    return arranged(model, find_orientation(material, orientation, method), material.X, material.z)
+    material = training_material(model, X, groups=groups, time=time, roles=roles, seed=seed, method=method)
+    found = find_orientation(material, orientation, method)
+    for caution in found.cautions:
+        warnings.warn(f"orientation {found.method}: {caution}", LatentFlowWarning, stacklevel=2)
+    return arranged(model, found, material.X, material.z)
 
 
 def named(orientation: str, *, groups: ArrayLike | None, time: ArrayLike | None, time_order: bool) -> str:
@@ -117,9 +113,9 @@ def training_material(
     time: ArrayLike | None = None,
     roles: NDArray[np.uint8] | None = None,
     seed: int | None = None,
-    contiguous: bool = False,
+    method: str = "auto",
 ) -> Material:
-    """What the ways to orient work on; parameters as for :func:`orient`, and whether rows that follow are needed."""
+    """What the ways to orient work on; parameters as for :func:`orient`, and the way that :func:`named` names."""
     rows = np.asarray(X, dtype=np.float64)
     roles = _roles(model, len(rows), roles)
     if without := unlabelled(groups):
@@ -129,9 +125,9 @@ def training_material(
             stacklevel=3,
         )
     positions, recordings = time_steps(
-        time if contiguous else None, group_codes(groups, len(rows)), len(rows)
+        time if method == "temporal" else None, group_codes(groups, len(rows)), len(rows)
     )
-    picked, validation = _pick(positions, recordings, roles, contiguous=contiguous)
+    picked, validation = pick_rows(method, model.preprocessor.n_flow, positions, recordings, roles)
     x = model.preprocessor.forward(rows[picked])[0][:, : model.preprocessor.n_flow]
     return Material(
         model=model,
@@ -216,9 +212,8 @@ def check_rows(
     method = named(orientation, groups=groups, time=time, time_order=time_order)
     if method == "none" or k == 1:
         return
-    contiguous = method == "temporal"
-    positions, recordings = time_steps(time if contiguous else None, group_codes(groups, n), n)
-    picked, _ = _pick(positions, recordings, roles, contiguous=contiguous)
+    positions, recordings = time_steps(time if method == "temporal" else None, group_codes(groups, n), n)
+    picked, _ = pick_rows(method, k, positions, recordings, roles)
     if len(picked) < fewest_rows(k):
         raise DataError(
             f"{len(picked)} rows are too few to orient {k} latents (below {fewest_rows(k)}): give more rows, or "
@@ -268,21 +263,3 @@ def arranged(model: FittedFlow, orientation: Orientation, X: Floats, z: Floats) 
 def _roles(model: FittedFlow, n: int, roles: NDArray[np.uint8] | None) -> NDArray[np.uint8] | None:
     """Roles of n rows: those given, or the model's own where they are as many."""
     return model.roles if roles is None and len(model.roles) == n else roles
-
-
-def _pick(
-    positions: Integers, recordings: Integers | None, roles: NDArray[np.uint8] | None, *, contiguous: bool
-) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """Training and validation rows to look at, in stretches of time where that counts, and which of them validate."""
-    used = np.ones(len(positions), bool) if roles is None else (roles != HELD_OUT) & (roles != GAP)
-    rows = np.flatnonzero(used)
-    if len(rows) > ROWS and contiguous:
-        own = np.zeros(len(rows), np.int64) if recordings is None else recordings[rows]
-        rows = rows[np.lexsort((positions[rows], own))]
-        starts = np.linspace(0, len(rows) - ROWS // STRETCHES, STRETCHES).astype(int)
-        rows = rows[np.unique(starts[:, None] + np.arange(ROWS // STRETCHES))]
-    elif len(rows) > ROWS:
-        rows = rows[np.linspace(0, len(rows) - 1, ROWS).astype(int)]
-    if roles is not None and (roles[rows] == VALIDATION).sum() > 1:
-        return rows, roles[rows] == VALIDATION
-    return rows, np.arange(len(rows)) % VALIDATES == 0

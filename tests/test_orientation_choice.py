@@ -14,7 +14,7 @@ from latentflow.flow.anchors import ICAAxes, ica_axes, normal_scores
 from latentflow.flow.orientation import Orientation, agreement
 from latentflow.flow.peeling import curves_to_normal
 from latentflow.orientation_choice import FAR, SEPARABLE, SLIGHT, choose
-from latentflow.orientation_ways import Material, from_layers, layered_fits, linear_fit
+from latentflow.orientation_ways import SHORT, Material, from_layers, layered_fits, linear_fit
 
 ROWS, LATENTS = 10_000, 4
 
@@ -117,6 +117,7 @@ def test_a_bend_that_the_flow_has_not_found_is_given_layers(chosen, stage, level
     found = chosen(replace(stage, layers=level + 1.01 * FAR * LATENTS))
     assert found.method == "gaussianization"
     assert "has found no bend" in found.reason
+    assert found.details["bend_found"] is False
     assert "3 layers of it" in found.reason
     # smooth mixtures, and chance, make them a little likelier
     less = chosen(replace(stage, layers=level + 0.99 * FAR * LATENTS))
@@ -127,14 +128,25 @@ def test_a_bend_that_the_flow_has_not_found_is_given_layers(chosen, stage, level
 
 
 def test_layers_that_explain_what_the_flow_explains_are_taken(chosen):
-    found = chosen(Stage(flow=-4.0, linear=-5.0, layers=-4.09))
+    found = chosen(Stage(flow=-4.0, linear=-5.0, layers=-4.07))
     assert found.method == "gaussianization"
     assert "layers of linear ICA explain the rows" in found.reason
-    assert "3 layers of it -4.09" in found.reason
+    assert "3 layers of it -4.07" in found.reason
     assert found.details["log_prob_flow"] == pytest.approx(-4.0)
-    assert found.details["log_prob_layers"] == pytest.approx(-4.09)
+    assert found.details["log_prob_layers"] == pytest.approx(-4.07)
     # better than the flow is as good
     assert chosen(Stage(flow=-4.0, linear=-5.0, layers=-3.0)).method == "gaussianization"
+
+
+def test_most_of_a_great_advantage_is_not_all_of_it(chosen):
+    """Layers of which one is missing can explain nearly all that a strong bend makes, along wrong axes."""
+    short = SHORT * LATENTS
+    assert chosen(Stage(flow=-4.0, linear=-9.0, layers=-4 - 0.99 * short)).method == "gaussianization"
+    found = chosen(Stage(flow=-4.0, linear=-9.0, layers=-4 - 1.01 * short))
+    assert found.method == "metric"
+    assert "no small model tried explains the rows" in found.reason
+    # and nearly all is too little where that is little
+    assert chosen(Stage(flow=-4.0, linear=-4.4, layers=-4 - 0.99 * short)).method == "metric"
 
 
 def test_layers_that_explain_a_slight_bend_are_not_believed(chosen):
@@ -225,8 +237,9 @@ def test_or_as_likely_with_the_axes_of_the_metric_that_two_layers_lack(more):
     assert more(-4.0, -3.99, axes=(0.5, 0.1)) == 2  # of a flow that explains nothing
 
 
-def test_enough_is_most_of_what_the_flow_has_over_linear_ica():
-    assert orientation_ways.enough(np.full(5, -4.0), np.full(5, -5.0)) == pytest.approx(-4.1)
+def test_enough_is_most_of_what_the_flow_has_over_linear_ica_and_not_far_from_it():
+    assert orientation_ways.enough(np.full(5, -4.0), np.full(5, -5.0), 9) == pytest.approx(-4.1)
+    assert orientation_ways.enough(np.full(5, -4.0), np.full(5, -5.0), 2) == pytest.approx(-4 - 2 * SHORT)
 
 
 @dataclass

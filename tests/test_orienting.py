@@ -13,7 +13,6 @@ from scipy.signal import lfilter
 from scipy.stats import spearmanr
 
 from latentflow.data.preprocess import Preprocessor
-from latentflow.data.row_order import time_steps
 from latentflow.data.splits import GAP, HELD_OUT, VALIDATION
 from latentflow.errors import DataError, LatentFlowError, LatentFlowWarning
 from latentflow.fitting import fit_flow
@@ -21,7 +20,7 @@ from latentflow.flow.grids import log_uniform_grid
 from latentflow.flow.orientation import Orientation
 from latentflow.flow.source_scale import SourceScale
 from latentflow.model import FittedFlow
-from latentflow.orienting import METHODS, _pick, arranged, orient
+from latentflow.orienting import METHODS, arranged, orient
 from latentflow.score.oracles import IndependentOracle, MixtureOracle
 
 UNDETERMINED = math.pi / 4
@@ -325,7 +324,7 @@ def test_one_latent_has_nothing_to_turn(rows):
 
 def test_many_rows_are_thinned_and_stay_neighbours_where_they_follow_each_other(linear, monkeypatch):
     model, X = linear
-    monkeypatch.setattr("latentflow.orienting.ROWS", 800)
+    monkeypatch.setattr("latentflow.orientation_rows.ROWS", 800)
     seen = {}
 
     def watch(material):
@@ -501,15 +500,12 @@ def test_what_cannot_be_done_is_one_line_with_a_way_out(network, rows, settings,
     assert "\n" not in str(caught.value)
 
 
-def test_stretches_of_large_tables_are_of_time_not_of_the_file(monkeypatch):
-    monkeypatch.setattr("latentflow.orienting.ROWS", 800)
-    n = 4000
-    order = np.random.default_rng(0).permutation(n)
-    positions, recordings = time_steps(order.astype(float), None, n)
-    picked, _ = _pick(positions, recordings, None, contiguous=True)
-    assert len(picked) == 800
-    # eight stretches of a hundred rows each: nearly every row has the next one beside it
-    assert (np.diff(np.sort(order[picked])) == 1).sum() >= 800 - 8
+def test_what_speaks_against_the_axes_is_warned_of(network, rows, monkeypatch):
+    found = Orientation(np.eye(3), "metric", details={"cautions": ["of this or that"]})
+    monkeypatch.setattr("latentflow.orienting.WAYS", {"metric": lambda material: found})
+    with pytest.warns(LatentFlowWarning, match="^orientation metric: of this or that$"):
+        turned = orient(network, rows, orientation="metric")
+    assert turned.orientation.cautions == ("of this or that",)
 
 
 def test_wrong_labels_and_times_are_refused_before_the_training(rows, monkeypatch):

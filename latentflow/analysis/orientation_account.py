@@ -33,8 +33,9 @@ ASSUMPTIONS: Mapping[str, str] = {
     "ica": "FastICA's components, to which they were aligned, follow the sources",
     "gaussianization": "the data are independent sources, of which at most one is Gaussian, behind a few layers of "
     "linear mixing with an increasing function of each coordinate between them, or nearly so",
-    "temporal": "the sources are independent series, in their volatility too, no two of them of the same "
-    "autocorrelation and both driven by Gaussian innovations, and the flow has undone their mixing up to a rotation",
+    "temporal": "the sources are independent series, in their trends and their volatility too, no two of them of the "
+    "same autocorrelation and both driven by Gaussian innovations, and the flow has undone their mixing up to a "
+    "rotation",
     "groups": "the sources are independent within groups, change their variances between groups each in its own way, "
     "and the flow has undone their mixing up to a rotation",
 }
@@ -228,14 +229,25 @@ def conclusion(orientation: Orientation, undetermined: Sequence[tuple[str, str]]
             "read as a component or a source, although together they are as independent as any rotation of them."
         )
     assumed = ASSUMPTIONS.get(orientation.method, "the assumptions of its method hold")
+    bend_found = orientation.details.get("bend_found", True)
     allowed = f"If {assumed}, the latents are those sources up to order, sign and a monotone scale"
+    if not bend_found:
+        allowed = f"If {assumed}, the axes are those of the sources, but the latents only resemble them"
     if undetermined:
         allowed += f", except {_named(undetermined)}, whose axes these data do not fix"
+    if not bend_found:
+        return (
+            f"{allowed}: the layers are far likelier than the flow, which has not found their bend and so cannot have "
+            "undone it (more rows or --preset best may help)."
+        )
+    if orientation.cautions:
+        allowed += f", but {'; '.join(orientation.cautions)}"
     explains = "log_prob_layers" in orientation.details and orientation.details.get("explains", True)
     if explains and orientation.method == "gaussianization":
         return (
-            f"{allowed}; that so small a model explains the rows about as well as the flow speaks for that, but no "
-            "figure of this report can prove it, for other axes are as independent."
+            f"{allowed}; that so small a model explains the rows about as well as the flow speaks for that, but is no "
+            "proof, for a mixture of more layers than were tried can look so along wrong axes, and other axes are as "
+            "independent."
         )
     return (
         f"{allowed}; no figure of this report can show whether that holds, for other axes are as independent."

@@ -55,6 +55,11 @@ class Orientation:
         """Whether there are several axes, and nothing chose them."""
         return self.method == "none" and len(self.rotation) > 1
 
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """What the rows show that no rotation, or not this one, can do justice to, a clause each."""
+        return tuple(self.details.get("cautions", ()))
+
     @classmethod
     def identity(cls, k: int) -> Orientation:
         """Latents as the flow gives them: every plane undetermined."""

@@ -9,9 +9,10 @@ Process. 45:434) and the separation of non-stationary sources (Pham & Cardoso 20
 
 The matrices are diagonalised as logarithms, which weighs ratios of variances whatever their size. Lags enter as
 variograms Γ(l) = ½ E[(z_{t+l} − z_t)(z_{t+l} − z_t)ᵀ] = I − C(l): a trend or a drift of the mean, which would fill all
-lagged covariances, hardly moves them at short lags. From there the axes go on to the greatest Gaussian autoregressive
-likelihood (:mod:`latentflow.flow.autoregressive_axes`), which weighs the lags of each pair by what they tell of it, and
-where innovations are far from Gaussian, to that with their own laws (:mod:`latentflow.flow.innovation_axes`).
+lagged covariances, hardly moves them at short lags. From there, with trends taken off
+(:mod:`latentflow.flow.slow_trends`), the axes go on to the greatest Gaussian autoregressive likelihood
+(:mod:`latentflow.flow.autoregressive_axes`), which weighs the lags of each pair by what they tell of it, and where
+innovations are far from Gaussian, to that with their own laws (:mod:`latentflow.flow.innovation_axes`).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from latentflow.flow.autoregressive_axes import ORDER, autoregressive_axes
 from latentflow.flow.derivative_axes import symmetric_log
 from latentflow.flow.innovation_axes import innovation_axes
 from latentflow.flow.joint_diagonalisation import JointDiagonalisation, joint_diagonaliser
+from latentflow.flow.slow_trends import shared_trends, without_trends
 from latentflow.flow.structured_errors import bounded, clear_curvature, moment_angle_error
 
 Floats = NDArray[np.float64]
@@ -34,6 +36,8 @@ Integers = NDArray[np.int64]
 LAGS = (1, 2, 3, 4, 5, 8, 13, 21, 34, 55, 89)
 #: A matrix is taken from so many rows or pairs of rows for each coordinate at least.
 ROWS_PER_COORDINATE = 5
+#: Share of the rows in groups that are left out as too small from which that is told.
+LEFT_OUT = 0.1
 #: Parts into which the rows are cut, to see how far the angles scatter.
 PARTS = 16
 
@@ -49,11 +53,14 @@ class StructuredAxes:
         Standard error of the angle in each plane, radians, at most π/4.
     used : tuple
         Lags or groups whose matrices were used.
+    cautions : tuple of str
+        What the rows show that these axes cannot do justice to, a clause each.
     """
 
     diagonalisation: JointDiagonalisation
     angle_error: Floats
     used: tuple[int | str, ...]
+    cautions: tuple[str, ...] = ()
 
 
 def temporal_axes(z: Floats, positions: Integers, recordings: Integers | None = None) -> StructuredAxes:
@@ -75,6 +82,7 @@ def temporal_axes(z: Floats, positions: Integers, recordings: Integers | None = 
     """
     pairs, order = paired_rows(positions, recordings, z.shape[1])
     z = z[order]
+    recorded = None if recordings is None else recordings[order]
     sums, counts, used = [], [], []
     for lag, (first, second) in pairs.items():
         moved = z[second] - z[first]
@@ -85,15 +93,17 @@ def temporal_axes(z: Floats, positions: Integers, recordings: Integers | None = 
     found = _axes(np.stack(sums, 1), np.stack(counts, 1), tuple(used))
     if used[:ORDER] != list(range(1, ORDER + 1)):
         return found
-    centred, parts = z - z.mean(0), np.minimum(np.arange(len(z)) * PARTS // len(z), PARTS - 1)
-    own = np.stack([centred[parts == b].T @ centred[parts == b] / (parts == b).sum() for b in range(PARTS)])
+    left = without_trends(z, positions[order], recorded)
+    own = np.stack([piece.T @ piece / len(piece) for piece in np.array_split(left, PARTS)])
     moved = np.stack(
         [s / np.maximum(c, 1)[:, None, None] for s, c in zip(sums[:ORDER], counts, strict=False)], 1
     )
     # C(l) = C(0) - Γ(l), part by part, shape (parts, ORDER + 1, k, k)
     covariances = own[:, None] - np.concatenate([np.zeros_like(own)[:, None], moved], axis=1)
     first, second = pairs[ORDER]
-    return _likeliest(found, centred, second[second - first == ORDER], covariances)
+    likeliest = _likeliest(found, left, second[second - first == ORDER], covariances)
+    rotation = likeliest.diagonalisation.rotation
+    return replace(likeliest, cautions=_of_trends(rotation.T @ own @ rotation))
 
 
 def paired_rows(
@@ -162,6 +172,17 @@ def _likeliest(found: StructuredAxes, z: Floats, last: NDArray[np.intp], parts: 
     )
 
 
+def _of_trends(covariances: Floats) -> tuple[str, ...]:
+    """A caution where series share their trends; their covariances along the axes without these, (parts, k, k)."""
+    shared = shared_trends(covariances)
+    if shared is None:
+        return ()
+    return (
+        f"sources seem to share their trends: less what moves slowly, two latents are correlated by {shared:.2f}, "
+        "which no rotation can undo; take the trends out of the columns before the fit (a line, or a high-pass filter)",
+    )
+
+
 def group_axes(z: Floats, groups: Integers) -> StructuredAxes:
     """Joint diagonaliser of the covariances of latents within groups.
 
@@ -184,13 +205,32 @@ def group_axes(z: Floats, groups: Integers) -> StructuredAxes:
         pieces = np.array_split(own - own.mean(0), PARTS)
         sums.append(np.stack([piece.T @ piece for piece in pieces]))
         counts.append(np.array([len(piece) for piece in pieces]))
-    return _axes(np.stack(sums, 1), np.stack(counts, 1), tuple(int(label) for label in large), by_rows=True)
+    used = tuple(int(label) for label in large)
+    found = _axes(np.stack(sums, 1), np.stack(counts, 1), used, by_rows=True)
+    return replace(found, cautions=_of_small_groups(groups, large, z.shape[1]))
+
+
+def _of_small_groups(groups: Integers, large: Integers, k: int) -> tuple[str, ...]:
+    """A caution where many rows are in groups that are left out."""
+    out = len(groups) - int(np.isin(groups, large).sum())
+    if out <= LEFT_OUT * len(groups):
+        return ()
+    every = len(np.unique(groups))
+    return (
+        f"{every - len(large)} of {every} groups have fewer than {group_size(k)} rows and had no part in the axes, "
+        f"{out} of {len(groups)} rows; join small groups",
+    )
+
+
+def group_size(k: int) -> int:
+    """Rows of a group below which it is left out, for k latents."""
+    return max(PARTS, ROWS_PER_COORDINATE * k)
 
 
 def large_groups(groups: Integers, k: int) -> Integers:
     """The labels of the groups that are large enough for k latents; raises as :func:`group_axes`."""
     labels, sizes = np.unique(groups, return_counts=True)
-    large: Integers = labels[sizes >= max(PARTS, ROWS_PER_COORDINATE * k)]
+    large: Integers = labels[sizes >= group_size(k)]
     if len(large) < 2:
         raise DataError(
             f"orientation groups: fewer than two of {len(labels)} groups have {ROWS_PER_COORDINATE} rows for each "

@@ -44,7 +44,8 @@ def orientations(
 
     The rows are encoded once for all of them, in no one's seconds.
     """
-    material = training_material(model, rows.X, groups=rows.groups, contiguous=rows.ordered)
+    way = named("auto", groups=rows.groups, time=None, time_order=rows.ordered)
+    material = training_material(model, rows.X, groups=rows.groups, method=way)
     for name in [name for name in names if name not in ("source_scale", BOUND)]:
         untold = name == "auto_untold"
         asked_for = "auto" if untold else name

@@ -95,9 +95,24 @@ def test_a_metric_asked_for_or_chosen_is_free_of_fastica(details) -> None:
 def test_a_small_model_that_explains_the_rows_speaks_for_its_axes_and_proves_nothing() -> None:
     told = account("gaussianization", details={"log_prob_layers": -2.3}).conclusion
     assert "speaks for that" in told
-    assert "no figure of this report can prove it" in told
+    assert "is no proof" in told
+    assert "wrong axes" in told
     assert "speaks for" not in account("gaussianization").conclusion
     assert "speaks for" not in account("metric", details={"log_prob_layers": -2.3}).conclusion
+
+
+def test_layers_that_a_flow_without_a_bend_cannot_follow_are_not_called_explained() -> None:
+    details = {"log_prob_layers": -2.3, "bend_found": False}
+    told = account("gaussianization", details=details).conclusion
+    assert "speaks for" not in told
+    assert "only resemble" in told
+    assert "has not found their bend" in told
+
+
+def test_what_speaks_against_the_axes_is_part_of_the_conclusion() -> None:
+    told = account("temporal", details={"cautions": ["sources seem to share their trends"]}).conclusion
+    assert "scale, but sources seem to share their trends; no figure" in told
+    assert "but" not in account("temporal", details={"cautions": []}).conclusion.split(";")[0]
 
 
 def test_agreement_with_an_ica_that_did_not_converge_shows_little() -> None:

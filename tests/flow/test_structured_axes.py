@@ -271,13 +271,50 @@ def test_the_name_of_a_recording_and_where_its_clock_starts_do_not_matter():
     assert found.used == other.used
 
 
-def test_a_common_slow_trend_hardly_turns_the_axes():
-    rng = np.random.default_rng(7)
-    sources, axes = series(8000, [0.2, 0.5, 0.8], rng), turn(3, rng)
-    z = sources @ axes.T
-    drift = 2 * np.sin(np.linspace(0, 3, 8000))[:, None] * np.ones(3)
-    assert distance(of_series(z).diagonalisation.rotation, axes) < 0.06
-    assert distance(of_series(z + drift).diagonalisation.rotation, axes) < 0.15
+@pytest.mark.parametrize("size", [0.5, 2, 5])
+@pytest.mark.parametrize("shape", [lambda t: t, lambda t: np.sin(3 * t)], ids=["line", "wave"])
+@pytest.mark.parametrize("common", [True, False])
+def test_slow_trends_do_not_turn_the_axes(size, shape, common):
+    """As long as they come on top of sources that are uncorrelated."""
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        sources, axes = series(8000, [0.2, 0.5, 0.8], rng), turn(3, rng)
+        slopes = np.ones(3) if common else rng.normal(size=3)
+        z = sources @ axes.T
+        trends = size * shape(np.linspace(-1, 1, 8000))[:, None] * slopes @ axes.T
+        without, found = of_series(z), of_series(z + trends)
+        off = distance(found.diagonalisation.rotation, axes)
+        assert off < max(0.05, 3 * found.angle_error.max())
+        assert abs(off - distance(without.diagonalisation.rotation, axes)) < 0.005
+        np.testing.assert_allclose(found.angle_error, without.angle_error, atol=0.002)
+
+
+def whitened(x):
+    values, vectors = np.linalg.eigh(np.cov(x.T))
+    return (x - x.mean(0)) @ (vectors / np.sqrt(values)) @ vectors.T
+
+
+@pytest.mark.parametrize("size", [0, 0.2, 1])
+def test_shared_trends_are_told(size):
+    """White latents of sources that rise together: no rotation leaves what else they do uncorrelated."""
+    rng = np.random.default_rng(11)
+    sources = series(8000, [0.3, 0.6, 0.9, 0.97], rng)
+    trends = size * np.linspace(-1, 1, 8000)[:, None] * np.sqrt(3) * [1, 1, -1, 0]
+    found = of_series(whitened((sources + trends) @ turn(4, rng).T))
+    assert bool(found.cautions) == (size == 1)
+    if size == 1:
+        # half of the variance of three of them is one trend
+        assert "correlated by" in found.cautions[0]
+        assert "before the fit" in found.cautions[0]
+
+
+def test_one_source_with_a_trend_is_no_shared_trend():
+    rng = np.random.default_rng(12)
+    sources, axes = series(8000, [0.3, 0.6, 0.9], rng), turn(3, rng)
+    sources[:, 1] = (sources[:, 1] + 3 * np.linspace(-1, 1, 8000)) / 2
+    found = of_series(sources @ axes.T)
+    assert distance(found.diagonalisation.rotation, axes) < 0.06
+    assert not found.cautions
 
 
 def test_pairs_in_one_corner_of_the_table_are_enough():
@@ -308,9 +345,21 @@ def test_group_axes_of_groups_of_unequal_sizes():
     found = group_axes(sources @ axes.T, labels)
     assert distance(found.diagonalisation.rotation, axes) < 0.08
     assert found.used == tuple(range(10))
+    assert not found.cautions
     mixed = rng.permutation(len(labels))
     again = group_axes((sources @ axes.T)[mixed], 7 * labels[mixed] - 30)
     assert distance(again.diagonalisation.rotation, found.diagonalisation.rotation) < 1e-9
+
+
+def test_groups_that_are_too_small_are_told_where_they_are_many_rows():
+    rng = np.random.default_rng(13)
+    labels = np.repeat(np.arange(50), [300, 300] + 48 * [12])
+    z = rng.normal(size=(len(labels), 3)) * np.r_[np.full(300, 0.5), np.full(len(labels) - 300, 1.2)][:, None]
+    found = group_axes(z, labels)
+    assert found.used == (0, 1)
+    assert found.cautions == (
+        "48 of 50 groups have fewer than 16 rows and had no part in the axes, 576 of 1176 rows; join small groups",
+    )
 
 
 def test_groups_that_differ_in_their_means_alone_tell_nothing():
