@@ -19,15 +19,17 @@ from latentflow.flow.probability_flow import ProbabilityFlow
 Floats = NDArray[np.float64]
 
 #: Up to this many coordinates a velocity is solved from the whole Jacobian, which then costs less than corrections.
-WHOLE = 32
+WHOLE = 64
 #: Corrections of a velocity before the whole Jacobian is taken for it after all.
 CORRECTIONS = 12
 #: Largest |(∂E/∂x) x′ − v| to stop at: the share of a speed that is left.
 TOLERANCE = 1e-4
 #: Knots lie between −EXTENT and EXTENT: one normal draw in 150 000 is farther out.
 EXTENT = 4.5
-#: Share of the knots that are spread evenly; the others go where the arc length bends most, in as many rounds.
-EVEN, ROUNDS = 0.5, 4
+#: Knots that are spread evenly at first; the others go where they help most, in rounds that double their number.
+EVEN = 17
+#: Parts that a piece is cut into at most in one round, so that a jump does not take every knot.
+PARTS = 4
 #: What a decoded knot may leave of its latent, in units of the latents, before it is not believed.
 RESIDUAL = 1e-3
 #: A whitened point beyond this multiple of the farthest training row has left the data.
@@ -139,11 +141,11 @@ class AxisCurves:
     ) -> AxisCurves:
         """Decode every latent's curve at ``knots`` knots.
 
-        Half of them are spread evenly over −4.5 … 4.5, and the others placed where trapezium and chord disagree most
-        about the arc length. A curve ends before a knot that does not decode, or whose point lies farther out than
-        one and a half times ``reach``, the largest norm of a whitened training row.
+        The first 17 are spread evenly over −4.5 … 4.5, and the others placed where the arc length is least well
+        interpolated. A curve ends before a knot that does not decode, or whose point lies farther out than one and a
+        half times ``reach``, the largest norm of a whitened training row.
         """
-        even = max(3, int(EVEN * knots) // 2 * 2 + 1)
+        even = min(EVEN, (knots - 1) // 2 * 2 + 1)
         span = np.tile(np.linspace(-EXTENT, EXTENT, even), (len(rotation), 1))
         curves, good = _decoded(flow, rotation, span, reach)
         if not good.all():
@@ -151,9 +153,8 @@ class AxisCurves:
             span = np.linspace(ends[:, 0], ends[:, 1], even, axis=1)
             curves, good = _decoded(flow, rotation, span, reach)
         curves = curves.mended(good, rotation)
-        for left in range(ROUNDS, 0, -1):
-            size = curves.t.shape[1]
-            curves = curves.refined(flow, rotation, reach, min((knots - size) // left, size - 1))
+        while (size := curves.t.shape[1]) < knots:
+            curves = curves.refined(flow, rotation, reach, min(size - 1, knots - size))
         return curves
 
     def lengths(self) -> Floats:
@@ -181,15 +182,15 @@ class AxisCurves:
         return np.clip(exact, np.minimum(before, after) / CHORDS, np.maximum(before, after) * CHORDS)
 
     def refined(self, flow: ProbabilityFlow, rotation: Floats, reach: float, more: int) -> AxisCurves:
-        """With ``more`` further knots a latent, in the middle of its pieces that bend most."""
-        if more < 1:
-            return self
-        width, lengths = np.diff(self.t, axis=1), self.lengths()
-        speeds = self.speeds(lengths)
-        bent = np.abs(lengths - width * (speeds[:, :-1] + speeds[:, 1:]) / 2)
-        worst = np.argsort(-bent, axis=1, kind="stable")[:, :more]
-        middles = np.take_along_axis(self.t, worst, 1) + np.take_along_axis(width, worst, 1) / 2
-        new, good = _decoded(flow, rotation, middles, reach)
+        """With ``more`` further knots a latent, where the arc length is least well interpolated."""
+        parts = _divided(self.errors(), more)
+        start, width = self.t[:, :-1], np.diff(self.t, axis=1)
+        added = np.empty((len(parts), more))
+        for i, row in enumerate(parts):
+            piece = np.repeat(np.arange(row.size), row - 1)
+            nth = np.arange(more) - np.repeat(np.cumsum(row - 1) - (row - 1), row - 1) + 1
+            added[i] = start[i, piece] + width[i, piece] * (nth / row[piece])
+        new, good = _decoded(flow, rotation, added, reach)
         t = np.concatenate([self.t, new.t], axis=1)
         order = np.argsort(t, axis=1)
         x, velocity = (
@@ -198,6 +199,20 @@ class AxisCurves:
         )
         good = np.take_along_axis(np.concatenate([np.ones_like(self.t, bool), good], axis=1), order, 1)
         return AxisCurves(np.take_along_axis(t, order, 1), x, velocity).mended(good, rotation)
+
+    def errors(self) -> Floats:
+        """What the rational quadratic of each piece is off by, shape (k, m − 1), about.
+
+        Its error is c u²(1 − u)² h⁴ at the share u of a piece of width h. What each knot would be off by, were it left
+        out, gives c beside it; of the knots at both ends of a piece the larger counts.
+        """
+        width, lengths = np.diff(self.t, axis=1), self.lengths()
+        speeds = self.speeds(lengths)
+        left, right, rise = width[:, :-1], width[:, 1:], lengths[:, :-1] + lengths[:, 1:]
+        without = risen(left / (left + right), left + right, rise, speeds[:, :-2], speeds[:, 2:])
+        bent = np.abs(without - lengths[:, :-1]) / (left * right) ** 2
+        bent = np.pad(bent, ((0, 0), (1, 1)))
+        return np.maximum(bent[:, :-1], bent[:, 1:]) * width**4 / 16
 
     def mended(self, good: NDArray[np.bool_], rotation: Floats) -> AxisCurves:
         """With straight lines between good knots, shape (k, m), instead of the others."""
@@ -212,6 +227,31 @@ class AxisCurves:
                 x[i, :, coordinate] = np.interp(t, t[kept], x[i, kept, coordinate])
             velocity[i, ~kept] = np.gradient(x[i], t, axis=0)[~kept]
         return AxisCurves(self.t, x, velocity)
+
+
+def risen(u: Floats, width: Floats, rise: Floats, before: Floats, after: Floats) -> Floats:
+    """How far a rational quadratic has risen at the share u of its piece, from its speeds at both ends.
+
+    Parameters
+    ----------
+    u, width, rise, before, after : ndarray of one shape
+
+    Returns
+    -------
+    ndarray of that shape
+    """
+    secant = rise / width
+    below = secant + (before + after - 2 * secant) * u * (1 - u)
+    return rise * (secant * u**2 + before * u * (1 - u)) / below
+
+
+def _divided(errors: Floats, more: int) -> NDArray[np.intp]:
+    """Into how many parts each piece goes, shape (k, m), with ``more`` cuts a row, for the least largest error."""
+    parts = np.ones(errors.shape, np.intp)
+    rows = np.arange(len(errors))
+    for _ in range(more):
+        parts[rows, np.argmax(np.where(parts < PARTS, errors / parts**4.0, -1.0), axis=1)] += 1
+    return parts
 
 
 def _decoded(
