@@ -501,7 +501,7 @@ def test_what_cannot_be_done_is_one_line_with_a_way_out(network, rows, settings,
 
 
 def test_what_speaks_against_the_axes_is_warned_of(network, rows, monkeypatch):
-    found = Orientation(np.eye(3), "metric", details={"cautions": ["of this or that"]})
+    found = Orientation(np.eye(3), "metric", angle_error=np.eye(3), details={"cautions": ["of this or that"]})
     monkeypatch.setattr("latentflow.orienting.WAYS", {"metric": lambda material: found})
     with pytest.warns(LatentFlowWarning, match="^orientation metric: of this or that$"):
         turned = orient(network, rows, orientation="metric")

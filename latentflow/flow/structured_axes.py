@@ -94,7 +94,8 @@ def temporal_axes(z: Floats, positions: Integers, recordings: Integers | None = 
     if used[:ORDER] != list(range(1, ORDER + 1)):
         return found
     left = without_trends(z, positions[order], recorded)
-    own = np.stack([piece.T @ piece / len(piece) for piece in np.array_split(left, PARTS)])
+    parts = np.arange(len(left)) * PARTS // len(left)
+    own = np.stack([left[parts == b].T @ left[parts == b] / (parts == b).sum() for b in range(PARTS)])
     moved = np.stack(
         [s / np.maximum(c, 1)[:, None, None] for s, c in zip(sums[:ORDER], counts, strict=False)], 1
     )
