@@ -29,9 +29,9 @@ Floats = NDArray[np.float64]
 
 #: κ − 1 from which innovations are far from Gaussian: at least, and as a multiple of latents by rows.
 LEAST, CHANCE = 0.05, 10.0
-#: Standard errors by which the score of a series must be better than a linear one on rows that neither it nor the axes
-#: saw, and folds of the rows for that.
-CLEAR = 3.0
+#: Standard errors by which scores must be better than linear ones on rows that neither they nor the axes saw, those of
+#: all series together and that of each, and folds of the rows for that.
+CLEAR, OWN = 3.0, 1.0
 FOLDS = 4
 #: Steps by which one of them must be.
 TRIED = 10
@@ -207,7 +207,14 @@ def _beyond_chance(
         far = climbed.look.information - 1 > least
         e, score, steepness = _scored(climbed.look, z @ climbed.rotation, last[fold == out])
         gains[fold == out] = np.where(far, 2 * steepness - score**2 - 2 + e**2, 0.0)[:, own]
-    return np.asarray(gains.mean(0) > CLEAR * gains.std(0) / np.sqrt(m))
+    if not _clear(gains.sum(1, keepdims=True), CLEAR)[0]:
+        return np.zeros(len(found), bool)
+    return _clear(gains, OWN)
+
+
+def _clear(gains: Floats, errors: float) -> NDArray[np.bool_]:
+    """Whether gains, shape (m, k), are on average above zero by so many standard errors, shape (k,)."""
+    return np.asarray(gains.mean(0) > errors * gains.std(0) / np.sqrt(len(gains)))
 
 
 def _look(y: Floats, last: NDArray[np.intp], covariances: Floats) -> _Look | None:
