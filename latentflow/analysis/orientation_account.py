@@ -241,7 +241,7 @@ def conclusion(orientation: Orientation, undetermined: Sequence[tuple[str, str]]
             "undone it (more rows or --preset best may help)."
         )
     if orientation.cautions:
-        allowed += f", but {'; '.join(orientation.cautions)}"
+        return f"{allowed}, but {'; '.join(orientation.cautions)}; other axes are as independent."
     explains = "log_prob_layers" in orientation.details and orientation.details.get("explains", True)
     if explains and orientation.method == "gaussianization":
         return (
