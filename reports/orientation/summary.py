@@ -267,8 +267,8 @@ def tables(every: Results) -> str:
     section("Where something else is ahead, Amari's index of linear mixtures", losses(found, "amari", 4))
     section("What auto chose", decisions(found))
     section("Seconds", seconds(found))
-    head = "Written by `summary.py` from `results.json`: held-out rows, as many as learned; mean ± deviation of seeds, "
-    head += "with the number of seeds in brackets where it is not that of the row."
+    head = "Written by `summary.py` from the JSON of the same name: held-out rows, as many as learned; mean ± deviation "
+    head += "of seeds, with the number of seeds in brackets where it is not that of the row."
     return "\n".join([head, "", *parts])
 
 
@@ -338,10 +338,12 @@ def fullest(found: Results, groups: bool) -> tuple[int, int] | None:
 
 
 def main(arguments: list[str]) -> None:
-    """Write results.md and recovery.png beside the results."""
+    """Write tables beside the results, of the same name, and for results.json recovery.png."""
     path = Path(arguments[0]) if arguments else HERE / "results.json"
     found = json.loads(path.read_text())
-    path.with_name("results.md").write_text(tables(found))
+    path.with_suffix(".md").write_text(tables(found))
+    if path.stem != "results":
+        return
     found = of_preset(found, DEFAULT)
     chosen = [shape for shape in (fullest(found, groups) for groups in (False, True)) if shape]
     figure(found, chosen).savefig(path.with_name("recovery.png"), dpi=150)
