@@ -267,7 +267,9 @@ def tables(every: Results) -> str:
     section("Where something else is ahead, Amari's index of linear mixtures", losses(found, "amari", 4))
     section("What auto chose", decisions(found))
     section("Seconds", seconds(found))
-    head = "Written by `summary.py` from the JSON of the same name: held-out rows, as many as learned; mean ± "
+    head = (
+        "Written by `summary.py` from the JSON of the same name: held-out rows, as many as learned; mean ± "
+    )
     head += "deviation of seeds, with the number of seeds in brackets where it is not that of the row."
     return "\n".join([head, "", *parts])
 
