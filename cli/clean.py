@@ -11,11 +11,11 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from latentflow.cleaning import VarianceAccount, extrapolation, latents_to_remove, without
 from latentflow.data.tables import Table
 from latentflow.data.writing import TableWriter
 from latentflow.errors import DataError
-from latentflow.model import FittedFlow
+from latentflow.model.cleaning import VarianceAccount, extrapolation, latents_to_remove, without
+from latentflow.model.fitted_flow import FittedFlow
 
 from . import options
 from .description import doubts

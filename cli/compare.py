@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from latentflow.analysis.comparison import ComparedLatent, Comparison, compare
+from latentflow.analysis.comparison.comparison import ComparedLatent, Comparison, compare
 from latentflow.report import numbers
 
 from . import options

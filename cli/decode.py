@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from latentflow.data.tables import Table, open_table
 from latentflow.data.writing import TableWriter, read_attribute
-from latentflow.devices import PRECISIONS
-from latentflow.encoding import unsolved
 from latentflow.errors import DataError
-from latentflow.model import SCALES, FittedFlow
+from latentflow.model.devices import PRECISIONS
+from latentflow.model.encoding import unsolved
+from latentflow.model.fitted_flow import SCALES, FittedFlow
 
 from . import options
 from .naming import beside, check_output, find_model

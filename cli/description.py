@@ -7,10 +7,10 @@ from math import nan
 
 import numpy as np
 
-from latentflow.analysis.orientation_account import undetermined_planes
+from latentflow.analysis.axes.account import undetermined_planes
 from latentflow.data.columns import ColumnTreatment
-from latentflow.flow.orientation import undetermined
-from latentflow.model import FittedFlow
+from latentflow.model.fitted_flow import FittedFlow
+from latentflow.orientation.record import undetermined
 
 from .output import count, field, names, seconds
 

@@ -12,9 +12,9 @@ import numpy as np
 
 from latentflow.data.tables import Table
 from latentflow.data.writing import TableWriter
-from latentflow.encoding import LOG_DETS
 from latentflow.errors import DataError, LatentFlowError
-from latentflow.model import SCALES, FittedFlow
+from latentflow.model.encoding import LOG_DETS
+from latentflow.model.fitted_flow import SCALES, FittedFlow
 
 from . import options
 from .naming import beside, check_output

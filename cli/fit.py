@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from latentflow.data.tables import open_table
-from latentflow.fitting import fit_table
-from latentflow.model import FittedFlow
+from latentflow.model.fit import fit_table
+from latentflow.model.fitted_flow import FittedFlow
 
 from . import options
 from .description import model_lines

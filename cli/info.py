@@ -10,7 +10,7 @@ import h5py
 
 from latentflow.data.tables import open_table
 from latentflow.errors import DataError
-from latentflow.model import FittedFlow
+from latentflow.model.fitted_flow import FittedFlow
 
 from . import options
 from .description import model_lines

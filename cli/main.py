@@ -13,8 +13,8 @@ from typing import Any, NoReturn
 
 import click
 
-from latentflow import __version__
 from latentflow.errors import LatentFlowError
+from latentflow.version import __version__
 
 from .output import COMMAND_LINE, warn
 

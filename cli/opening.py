@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from latentflow.data.tables import Table, open_table
 from latentflow.errors import DataError
-from latentflow.model import FittedFlow
+from latentflow.model.fitted_flow import FittedFlow
 
 from .naming import find_key, find_model
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from latentflow.data.tables import Table
 from latentflow.errors import DataError
-from latentflow.fitting import beside_rows
-from latentflow.orienting import orient
+from latentflow.model.fit import beside_rows
+from latentflow.model.orient import orient
 
 from . import options
 from .description import axis_lines, orientation_lines

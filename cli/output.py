@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from latentflow import __version__
+from latentflow.version import __version__
 
 # Where the group leaves the words of the command for the files that the command writes.
 COMMAND_LINE = "latentflow.command_line"

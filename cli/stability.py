@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from latentflow.analysis.agreement import Agreement
-from latentflow.analysis.stability import Stability, expected_seconds, stability
+from latentflow.analysis.comparison.agreement import Agreement
+from latentflow.analysis.comparison.stability import Stability, expected_seconds, stability
 from latentflow.report import numbers
 
 from . import options

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from latentflow.analysis.traverse import EXTENT, STEPS, traverse
+from latentflow.analysis.comparison.traverse import EXTENT, STEPS, traverse
 from latentflow.errors import DataError
 from latentflow.report.traverse_page import write_traverse
 

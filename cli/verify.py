@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from latentflow.analysis.verification import verify
-from latentflow.analysis.verification_results import Quantiles, Trip, Verification
+from latentflow.analysis.verification.results import Quantiles, Trip, Verification
+from latentflow.analysis.verification.verification import verify
 from latentflow.report.numbers import small
 
 from . import options

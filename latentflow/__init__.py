@@ -5,13 +5,15 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from latentflow.version import __version__
+
 if TYPE_CHECKING:
-    from latentflow.analysis.comparison import compare
+    from latentflow.analysis.comparison.comparison import compare
+    from latentflow.analysis.comparison.stability import stability
+    from latentflow.analysis.comparison.traverse import traverse
     from latentflow.analysis.independence import independence_report
-    from latentflow.analysis.stability import stability
     from latentflow.analysis.trajectory_report import trajectory_report
-    from latentflow.analysis.traverse import traverse
-    from latentflow.analysis.verification import verify
+    from latentflow.analysis.verification.verification import verify
     from latentflow.errors import (
         DataError,
         LatentFlowError,
@@ -20,22 +22,20 @@ if TYPE_CHECKING:
         PreprocessingError,
     )
     from latentflow.estimator import LatentFlow
-    from latentflow.model import FittedFlow
-    from latentflow.orienting import orient
-
-__version__ = "0.1.0"
+    from latentflow.model.fitted_flow import FittedFlow
+    from latentflow.model.orient import orient
 
 # Names are imported when first asked for: the commands must answer --help without loading torch.
 _HOMES = {
     "LatentFlow": "latentflow.estimator",
-    "FittedFlow": "latentflow.model",
-    "compare": "latentflow.analysis.comparison",
+    "FittedFlow": "latentflow.model.fitted_flow",
+    "compare": "latentflow.analysis.comparison.comparison",
     "independence_report": "latentflow.analysis.independence",
-    "orient": "latentflow.orienting",
-    "stability": "latentflow.analysis.stability",
+    "orient": "latentflow.model.orient",
+    "stability": "latentflow.analysis.comparison.stability",
     "trajectory_report": "latentflow.analysis.trajectory_report",
-    "traverse": "latentflow.analysis.traverse",
-    "verify": "latentflow.analysis.verification",
+    "traverse": "latentflow.analysis.comparison.traverse",
+    "verify": "latentflow.analysis.verification.verification",
     "LatentFlowError": "latentflow.errors",
     "DataError": "latentflow.errors",
     "ModelFileError": "latentflow.errors",
@@ -63,6 +63,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "independence_report":
+        importlib.import_module(
+            "latentflow.report.notebook"
+        )  # which registers what a notebook shows of its result
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'latentflow' has no attribute {name!r}")

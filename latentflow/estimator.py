@@ -13,12 +13,12 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from latentflow.cleaning import Latents
 from latentflow.data.splits import HELD_OUT
 from latentflow.data.tables import as_table, open_table
 from latentflow.errors import LatentFlowWarning, ModelFileError
-from latentflow.fitting import fit_table
-from latentflow.model import FittedFlow
+from latentflow.model.cleaning import Latents
+from latentflow.model.fit import fit_table
+from latentflow.model.fitted_flow import FittedFlow
 from latentflow.score.training import Progress
 
 Floats = NDArray[np.float64]
@@ -52,7 +52,7 @@ class LatentFlow(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         Between 0 and 1: mean error of a latent against the converged flow, for which the grid of the encoder is found
         and frozen; log|det| is off by about ten times as much.
     orientation : {"auto", "jacobian", "metric", "ica", "gaussianization", "temporal", "groups", "none"}
-        How the latents are turned; auto takes what the rows speak for, see :func:`latentflow.orienting.orient`.
+        How the latents are turned; auto takes what the rows speak for, see :func:`latentflow.model.orient.orient`.
     time_order : bool
         Rows follow each other in time at equal steps, which orients even non-linear mixtures.
     device : str

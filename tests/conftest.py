@@ -13,8 +13,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from latentflow.cli.main import latentflow
-from latentflow.flow.source_scale import SourceScale
-from latentflow.model import FittedFlow
+from latentflow.components.source_scale import SourceScale
+from latentflow.model.fitted_flow import FittedFlow
 
 COLUMNS = ("voltage", "current", "phase")
 #: Words that make any fit a matter of a second.

@@ -12,8 +12,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from latentflow import LatentFlow, LatentFlowError, LatentFlowWarning
+from latentflow.components.source_scale import SourceScale
 from latentflow.data.writing import TableWriter
-from latentflow.flow.source_scale import SourceScale
 
 
 def small(**settings):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from latentflow.analysis.entropy import tied_fraction
+from latentflow.analysis.ledger.entropy import tied_fraction
 from latentflow.analysis.preparation import Material
 from latentflow.analysis.results import Rows
 from latentflow.analysis.rows import Choice

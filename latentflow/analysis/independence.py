@@ -8,27 +8,27 @@ from typing import Any
 import numpy as np
 
 from latentflow.analysis.alerts import TIED, collect_alerts
-from latentflow.analysis.baselines import gaussian_neg_log_prob
-from latentflow.analysis.confirmation import confirm_pairs
-from latentflow.analysis.densities import Baseline, BaselineDensity, baseline_densities
-from latentflow.analysis.dependence import pairwise_dependence
-from latentflow.analysis.discoveries import discoveries
-from latentflow.analysis.gaussianity import gaussianity
-from latentflow.analysis.ima import ima_contrast
-from latentflow.analysis.joint import FEWEST_ROWS, joint_dependence
-from latentflow.analysis.joint_gaussianity import joint_gaussianity
-from latentflow.analysis.latent_facts import latent_facts
-from latentflow.analysis.ledger import ledger
-from latentflow.analysis.magnitudes import magnitudes
+from latentflow.analysis.axes.account import OrientationAccount, orientation_account
+from latentflow.analysis.axes.ima import ima_contrast
+from latentflow.analysis.axes.latent_facts import latent_facts
+from latentflow.analysis.axes.recovery import recovery
+from latentflow.analysis.baselines.fitted import gaussian_neg_log_prob
+from latentflow.analysis.dependence.classifier import FEWEST_ROWS, joint_dependence
+from latentflow.analysis.dependence.confirmation import confirm_pairs
+from latentflow.analysis.dependence.discoveries import discoveries
+from latentflow.analysis.dependence.magnitudes import magnitudes
+from latentflow.analysis.dependence.pairwise import pairwise_dependence
+from latentflow.analysis.gaussianity.joint import joint_gaussianity
+from latentflow.analysis.gaussianity.marginal import gaussianity
+from latentflow.analysis.gaussianity.mismatch import terminal_mismatch
+from latentflow.analysis.ledger.densities import Baseline, BaselineDensity, baseline_densities
+from latentflow.analysis.ledger.ledger import ledger
 from latentflow.analysis.measures import PairwiseDependence
-from latentflow.analysis.mismatch import terminal_mismatch
-from latentflow.analysis.orientation_account import OrientationAccount, orientation_account
 from latentflow.analysis.preparation import Material, densities, fastica_summary, prepare
 from latentflow.analysis.provenance import provenance
-from latentflow.analysis.recovery import recovery
 from latentflow.analysis.results import FastICASummary, IndependenceResult, Rows
-from latentflow.analysis.roundtrip import round_trip
 from latentflow.analysis.verdict import Evidence, judge
+from latentflow.analysis.verification.roundtrip import round_trip
 from latentflow.statistics.interval import Interval
 from latentflow.statistics.resample import intervals, thin
 

@@ -253,3 +253,30 @@ class RoundTrip(Result):
     latent_max: float | None
     latent_q50: float | None
     latent_q99: float | None
+
+
+@dataclass(frozen=True)
+class FastICASummary(Result):
+    """How FastICA ran, and how the latents line up with its components.
+
+    Attributes
+    ----------
+    converged : bool
+    n_iter : int
+        Iterations of the run that was kept.
+    note : str
+        What was tried, one sentence; says so where nothing converged.
+    agreement : float
+        Mean |Spearman correlation| of latents with FastICA components after optimal matching, 0 … 1.
+    matched : tuple of int, length k
+        The FastICA component matched with each latent.
+    correlation : tuple of float, length k
+        Signed Spearman correlation of each match.
+    """
+
+    converged: bool
+    n_iter: int
+    note: str
+    agreement: float
+    matched: tuple[int, ...]
+    correlation: tuple[float, ...]

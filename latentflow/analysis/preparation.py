@@ -12,16 +12,16 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import rankdata
 
-from latentflow.analysis.baselines import ICABaseline, LinearMap, fit_fastica, pca_whitening
-from latentflow.analysis.ledger import Representation
-from latentflow.analysis.peers import Peer, fit_peers
-from latentflow.analysis.representations import carried_directions, represent
+from latentflow.analysis.axes.truth import read_sources
+from latentflow.analysis.baselines.fitted import ICABaseline, LinearMap, fit_fastica, pca_whitening
+from latentflow.analysis.baselines.peers import Peer, fit_peers
+from latentflow.analysis.baselines.representations import carried_directions, represent
+from latentflow.analysis.ledger.ledger import Representation
 from latentflow.analysis.results import FastICASummary
 from latentflow.analysis.rows import FEWEST_ROWS, Choice, choose_rows
-from latentflow.analysis.serial import SerialStructure, serial_structure
-from latentflow.analysis.truth import read_sources
 from latentflow.data.tables import Table, as_table, open_table
 from latentflow.errors import DataError
+from latentflow.statistics.serial import SerialStructure, serial_structure
 
 #: Up to so many latents the trace of the log-determinant is exact in the report.
 EXACT_TRACE_COLUMNS = 16

@@ -14,21 +14,24 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from latentflow.analysis.confirmation import PairConfirmation
-from latentflow.analysis.densities import BaselineDensity
-from latentflow.analysis.discoveries import Discoveries
-from latentflow.analysis.joint import JointDependence
-from latentflow.analysis.joint_gaussianity import JointGaussianity
-from latentflow.analysis.latent_facts import LatentFacts
-from latentflow.analysis.magnitudes import Magnitudes
+from latentflow.analysis.axes.account import OrientationAccount
+from latentflow.analysis.axes.latent_facts import LatentFacts
+from latentflow.analysis.axes.recovery import Recovery
+from latentflow.analysis.dependence.classifier import JointDependence
+from latentflow.analysis.dependence.confirmation import PairConfirmation
+from latentflow.analysis.dependence.discoveries import Discoveries
+from latentflow.analysis.dependence.magnitudes import Magnitudes
+from latentflow.analysis.gaussianity.joint import JointGaussianity
+from latentflow.analysis.ledger.densities import BaselineDensity
 from latentflow.analysis.measures import (
+    FastICASummary,
     Gaussianity,
     Histogram,
     LatentGaussianity,
@@ -38,8 +41,6 @@ from latentflow.analysis.measures import (
     RadiusTest,
     RoundTrip,
 )
-from latentflow.analysis.orientation_account import OrientationAccount
-from latentflow.analysis.recovery import Recovery
 from latentflow.analysis.samples import shown_samples
 from latentflow.statistics.interval import Interval, Result, plain
 
@@ -99,33 +100,6 @@ class Rows(Result):
     dependent: bool
     block: int | None
     effective_n: float
-
-
-@dataclass(frozen=True)
-class FastICASummary(Result):
-    """How FastICA ran, and how the latents line up with its components.
-
-    Attributes
-    ----------
-    converged : bool
-    n_iter : int
-        Iterations of the run that was kept.
-    note : str
-        What was tried, one sentence; says so where nothing converged.
-    agreement : float
-        Mean |Spearman correlation| of latents with FastICA components after optimal matching, 0 … 1.
-    matched : tuple of int, length k
-        The FastICA component matched with each latent.
-    correlation : tuple of float, length k
-        Signed Spearman correlation of each match.
-    """
-
-    converged: bool
-    n_iter: int
-    note: str
-    agreement: float
-    matched: tuple[int, ...]
-    correlation: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -246,6 +220,8 @@ class IndependenceResult(Result):
     orientation: OrientationAccount | None = None
     samples: Mapping[str, np.ndarray] = field(default_factory=dict)
     schema: int = SCHEMA_VERSION
+    #: What a notebook shows; set by :mod:`latentflow.report.notebook`, which lies above.
+    notebook_view: ClassVar[Callable[[IndependenceResult], str] | None] = None
 
     def to_dict(self) -> dict[str, Any]:
         """As :meth:`Result.to_dict`; of the samples only the pairs that are drawn."""
@@ -256,12 +232,10 @@ class IndependenceResult(Result):
             for field in dataclasses.fields(self)
         }
 
-    def _repr_html_(self) -> str:
-        """A short account for notebooks."""
-        # the notebook view draws this record: it is imported here, upwards, for Python asks the record for it
-        from latentflow.report.notebook import notebook_html
-
-        return notebook_html(self)
+    def _repr_html_(self) -> str | None:
+        """A short account for notebooks, once the report has registered its view; else the plain record is shown."""
+        view = type(self).notebook_view
+        return None if view is None else view(self)
 
     def to_json(self, path: str | os.PathLike[str]) -> Path:
         """Write ``to_dict()`` as UTF-8 JSON to ``path`` (beside it, then moved over); returns the path."""

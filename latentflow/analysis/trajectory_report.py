@@ -10,7 +10,6 @@ import torch
 
 from latentflow.analysis.preparation import open_for
 from latentflow.analysis.rows import FEWEST_ROWS
-from latentflow.analysis.serial import serial_structure
 from latentflow.data.splits import HELD_OUT, TRAIN
 from latentflow.data.tables import Table
 from latentflow.errors import DataError
@@ -19,10 +18,11 @@ from latentflow.geometry.convergence import StepConvergence, euler_sampling, ste
 from latentflow.geometry.score_deviation import LEVELS, ScoreDeviation, annealed_mean_shift, score_deviation
 from latentflow.geometry.shape import TrajectoryShape, trajectory_shape
 from latentflow.geometry.trajectories import INTERVALS, Floats, decreasing_grid, follow
-from latentflow.model import FittedFlow
+from latentflow.model.fitted_flow import FittedFlow
 from latentflow.score.oracles import EmpiricalOracle
 from latentflow.statistics.interval import Result
 from latentflow.statistics.resample import thin
+from latentflow.statistics.serial import serial_structure
 
 #: Trajectories that are followed, and rows of each kind that are looked at, unless told otherwise.
 ROWS = 500

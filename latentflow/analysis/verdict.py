@@ -25,8 +25,8 @@ from typing import Any
 
 import numpy as np
 
-from latentflow.analysis.joint import JointDependence
-from latentflow.analysis.orientation_account import OrientationAccount
+from latentflow.analysis.axes.account import OrientationAccount
+from latentflow.analysis.dependence.classifier import JointDependence
 from latentflow.analysis.results import FastICASummary, Gaussianity, Ledger, PairwiseDependence, Rows, Verdict
 from latentflow.statistics.interval import Interval
 

@@ -19,6 +19,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import jvp
 
@@ -29,6 +30,7 @@ from latentflow.flow.shooting import Pass, Trajectory
 from latentflow.flow.solvers import SOLVERS, Solver
 from latentflow.score.denoisers import Denoiser
 from latentflow.score.frozen import FieldAt
+from latentflow.score.tensors import as_tensor
 
 #: Up to this many coordinates the trace is exact; beyond, it is Hutchinson's estimate.
 EXACT_TRACE_DIMENSION = 256
@@ -66,6 +68,10 @@ class ProbabilityFlow:
     denoiser: Denoiser
     sigmas: Sequence[float] | np.ndarray
     solver: str | Solver = "ab4"
+
+    def tensor(self, values: NDArray[np.float64]) -> Tensor:
+        """Values as a tensor of the denoiser's device and dtype; of double precision where it holds no numbers."""
+        return as_tensor(values, self.denoiser)
 
     @property
     def evaluations(self) -> int:

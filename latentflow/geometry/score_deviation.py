@@ -20,6 +20,7 @@ from torch import Tensor
 from latentflow.geometry.trajectories import Floats, sampling_trajectory
 from latentflow.score.denoisers import Denoiser
 from latentflow.score.oracles import EmpiricalOracle
+from latentflow.score.tensors import as_array
 from latentflow.statistics.interval import Interval, Result
 from latentflow.statistics.resample import bootstrap_means, intervals, thin
 
@@ -183,13 +184,13 @@ def _some(pair: tuple[Tensor, Tensor], most: int) -> tuple[Tensor, Tensor]:
 
 
 def _squared(a: Tensor, b: Tensor) -> Floats:
-    return np.asarray((a - b).square().mean(1).double().cpu().numpy())
+    return as_array((a - b).square().mean(1))
 
 
 def _happenings(rows: Tensor, noise: Tensor) -> Floats:
     """How far rows and noise happen to be from the origin, and from each other, less what is expected; (n, 3)."""
     parts = (rows.square().mean(1) - 1, noise.square().mean(1) - 1, (rows * noise).mean(1))
-    return torch.stack(parts, 1).double().cpu().numpy()
+    return as_array(torch.stack(parts, 1))
 
 
 def _adjusted(losses: Floats, happenings: Floats) -> Floats:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from latentflow.analysis.magnitudes import Magnitudes
+from latentflow.analysis.dependence.magnitudes import Magnitudes
 from latentflow.analysis.results import IndependenceResult, LatentGaussianity, PairwiseDependence
 from latentflow.report import numbers
 from latentflow.report.drawing import curve

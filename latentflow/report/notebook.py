@@ -67,3 +67,6 @@ def _headline(result: IndependenceResult) -> list[tuple[str, str]]:
     rows.append((selection.neg_log_prob_label(result), f"{numbers.with_bounds(result.neg_log_prob)} nats"))
     rows.append(("Largest round-trip error", f"{numbers.small(result.round_trip.data_max)} std. dev."))
     return rows
+
+
+IndependenceResult.notebook_view = staticmethod(notebook_html)

@@ -17,15 +17,18 @@ from typing import Any
 
 import numpy as np
 
-from latentflow.analysis.agreement import Agreement, CoordinateAgreement
-from latentflow.analysis.comparison import ComparedLatent, Comparison
-from latentflow.analysis.confirmation import PairConfirmation
-from latentflow.analysis.densities import BaselineDensity
-from latentflow.analysis.discoveries import Discoveries
-from latentflow.analysis.joint import JointDependence
-from latentflow.analysis.joint_gaussianity import JointGaussianity
-from latentflow.analysis.latent_facts import LatentFacts
-from latentflow.analysis.magnitudes import Magnitudes
+from latentflow.analysis.axes.account import LatentDetermination, OrientationAccount
+from latentflow.analysis.axes.latent_facts import LatentFacts
+from latentflow.analysis.axes.recovery import Recovery, RecoveryEntry
+from latentflow.analysis.comparison.agreement import Agreement, CoordinateAgreement
+from latentflow.analysis.comparison.comparison import ComparedLatent, Comparison
+from latentflow.analysis.comparison.stability import Run, Stability
+from latentflow.analysis.dependence.classifier import JointDependence
+from latentflow.analysis.dependence.confirmation import PairConfirmation
+from latentflow.analysis.dependence.discoveries import Discoveries
+from latentflow.analysis.dependence.magnitudes import Magnitudes
+from latentflow.analysis.gaussianity.joint import JointGaussianity
+from latentflow.analysis.ledger.densities import BaselineDensity
 from latentflow.analysis.measures import (
     Gaussianity,
     Histogram,
@@ -36,12 +39,9 @@ from latentflow.analysis.measures import (
     RadiusTest,
     RoundTrip,
 )
-from latentflow.analysis.orientation_account import LatentDetermination, OrientationAccount
-from latentflow.analysis.recovery import Recovery, RecoveryEntry
 from latentflow.analysis.results import SCHEMA_VERSION, FastICASummary, IndependenceResult, Rows, Verdict
-from latentflow.analysis.stability import Run, Stability
 from latentflow.analysis.trajectory_report import TrajectoryReport
-from latentflow.analysis.verification_results import ColumnError, Quantiles, Row, Trip, Verification
+from latentflow.analysis.verification.results import ColumnError, Quantiles, Row, Trip, Verification
 from latentflow.geometry.claims import Claim
 from latentflow.geometry.convergence import StepConvergence
 from latentflow.geometry.score_deviation import DeviationLevel, ScoreDeviation

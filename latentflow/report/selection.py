@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from latentflow.analysis.latent_facts import LatentFacts
-from latentflow.analysis.orientation_account import LatentDetermination
+from latentflow.analysis.axes.account import LatentDetermination
+from latentflow.analysis.axes.latent_facts import LatentFacts
 from latentflow.analysis.results import IndependenceResult, LatentGaussianity, PairwiseDependence
 from latentflow.analysis.samples import worst_pairs
 from latentflow.report import numbers

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from latentflow.analysis.orientation_account import OrientationAccount
+from latentflow.analysis.axes.account import OrientationAccount
 from latentflow.analysis.results import IndependenceResult, Interval, PairwiseDependence
 from latentflow.report import numbers, selection
 from latentflow.report.drawing import printable

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from latentflow.analysis.traverse import Traverse
+from latentflow.analysis.comparison.traverse import Traverse
 from latentflow.report.drawing import PALETTE, axes_in, short_names
 from latentflow.report.svg import default_style
 

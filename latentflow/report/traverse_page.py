@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.special import ndtr
 
-from latentflow.analysis.traverse import Traverse
+from latentflow.analysis.comparison.traverse import Traverse
 from latentflow.errors import DataError
 from latentflow.report.page import environment
 from latentflow.report.svg import inline_svg

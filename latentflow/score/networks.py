@@ -9,7 +9,7 @@ derivatives along given directions in one pass.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from typing import Any, cast
 
@@ -75,3 +75,13 @@ def describe_network(settings: dict[str, Any]) -> str:
     if settings["kind"] == "separable":
         return "separable along learned axes"
     return f"residual perceptron of {settings['depth']} × {settings['width']}"
+
+
+def is_separable(settings: Mapping[str, Any]) -> bool:
+    """Whether the network has learned axes and nothing else, so that its flow is linear ICA."""
+    return settings.get("kind") == "separable"
+
+
+def has_axes(settings: Mapping[str, Any]) -> bool:
+    """Whether a part of the network has learned axes."""
+    return is_separable(settings) or any(has_axes(part) for part in settings.get("parts", ()))

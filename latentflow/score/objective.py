@@ -14,6 +14,7 @@ from scipy import stats
 from torch import Generator, Tensor, nn
 
 from latentflow.score.sizing import TrainingPlan
+from latentflow.score.tensors import as_array
 
 #: Noise levels in a batch, where they divide it: a stratum each, shared by a group of rows.
 LEVELS = 64
@@ -134,7 +135,7 @@ class Validation:
 
     def gain(self, network: nn.Module, other: nn.Module) -> tuple[float, float]:
         """By how much the loss of ``network`` is below that of ``other``, and the standard error of that."""
-        difference = (self.errors(other) - self.errors(network)).double().cpu().numpy()
+        difference = as_array(self.errors(other) - self.errors(network))
         stretch = np.arange(len(difference)) % self.n_rows * STRETCHES // self.n_rows
         means = np.array([difference[stretch == k].mean() for k in np.unique(stretch)])
         error = float(means.std(ddof=1) / math.sqrt(len(means))) if len(means) > 1 else math.inf

@@ -24,16 +24,16 @@ from scipy.special import ndtri
 from scipy.stats import rankdata
 
 from latentflow import __version__
-from latentflow.analysis.baselines import fit_fastica, pca_whitening
-from latentflow.analysis.confirmation import confirm_pairs
-from latentflow.analysis.densities import Baseline, baseline_densities
-from latentflow.analysis.dependence import pairwise_dependence
-from latentflow.analysis.gaussianity import gaussianity
-from latentflow.analysis.joint import joint_dependence
-from latentflow.analysis.joint_gaussianity import joint_gaussianity
-from latentflow.analysis.ledger import Representation, ledger
-from latentflow.analysis.magnitudes import magnitudes
-from latentflow.analysis.mismatch import terminal_mismatch
+from latentflow.analysis.baselines.fitted import fit_fastica, pca_whitening
+from latentflow.analysis.dependence.classifier import joint_dependence
+from latentflow.analysis.dependence.confirmation import confirm_pairs
+from latentflow.analysis.dependence.magnitudes import magnitudes
+from latentflow.analysis.dependence.pairwise import pairwise_dependence
+from latentflow.analysis.gaussianity.joint import joint_gaussianity
+from latentflow.analysis.gaussianity.marginal import gaussianity
+from latentflow.analysis.gaussianity.mismatch import terminal_mismatch
+from latentflow.analysis.ledger.densities import Baseline, baseline_densities
+from latentflow.analysis.ledger.ledger import Representation, ledger
 
 HERE = Path(__file__).parent
 #: Pairs on which dcor is timed; all pairs cost as much each.

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 from scipy.stats import chi2, norm
 
-from latentflow.analysis.ledger import Representation, ledger
+from latentflow.analysis.ledger.ledger import Representation, ledger
 from latentflow.statistics.resample import intervals
 from reports.calibration.nulls import as_series, autoregressive
 from reports.calibration.registry import GRID, Check, Procedure, generator

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from latentflow.analysis.joint import joint_dependence
+from latentflow.analysis.dependence.classifier import joint_dependence
 from reports.calibration.nulls import AutoregressiveRows, Series, normal, tied
 from reports.calibration.registry import Check, Procedure
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from latentflow.analysis.confirmation import confirm_pairs
-from latentflow.analysis.dependence import pairwise_dependence
+from latentflow.analysis.dependence.confirmation import confirm_pairs
+from latentflow.analysis.dependence.pairwise import pairwise_dependence
 from reports.calibration.nulls import AutoregressiveRows, Series, normal, tied
 from reports.calibration.registry import Check, Procedure
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from latentflow.analysis.energy import energy_p_value, unbiased_energy
-from latentflow.analysis.gaussianity import anderson_darling
-from latentflow.analysis.hermite import empirical_p_values
-from latentflow.analysis.joint_gaussianity import DIRECTIONS, joint_gaussianity
-from latentflow.analysis.projections import largest_draws, random_directions
+from latentflow.analysis.dependence.hermite import empirical_p_values
+from latentflow.analysis.gaussianity.energy import energy_p_value, unbiased_energy
+from latentflow.analysis.gaussianity.joint import DIRECTIONS, joint_gaussianity
+from latentflow.analysis.gaussianity.marginal import anderson_darling
+from latentflow.analysis.gaussianity.projections import largest_draws, random_directions
 from reports.calibration.nulls import AutoregressiveRows, Series, normal
 from reports.calibration.registry import GRID, Check, Procedure, generator
 

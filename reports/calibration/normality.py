@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import norm
 
-from latentflow.analysis.gaussianity import gaussianity
+from latentflow.analysis.gaussianity.marginal import gaussianity
 from reports.calibration.nulls import AutoregressiveRows, Series, normal
 from reports.calibration.registry import Check, Procedure
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.signal import lfilter
 
-from latentflow.analysis.serial import serial_structure
+from latentflow.statistics.serial import serial_structure
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from latentflow.analysis.dependence import pairwise_dependence
-from latentflow.analysis.discoveries import discoveries
-from latentflow.analysis.magnitudes import magnitudes
+from latentflow.analysis.dependence.discoveries import discoveries
+from latentflow.analysis.dependence.magnitudes import magnitudes
+from latentflow.analysis.dependence.pairwise import pairwise_dependence
 from reports.calibration.nulls import AutoregressiveRows, Series, normal, tied
 from reports.calibration.registry import Check, Procedure
 

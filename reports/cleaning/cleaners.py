@@ -12,7 +12,7 @@ from sklearn.decomposition import FastICA
 from sklearn.exceptions import ConvergenceWarning
 
 from latentflow.errors import LatentFlowWarning
-from latentflow.model import FittedFlow
+from latentflow.model.fitted_flow import FittedFlow
 
 Floats = NDArray[np.float64]
 

@@ -29,9 +29,9 @@ from summary import tables
 
 from latentflow import __version__
 from latentflow.data.splits import HELD_OUT, TRAIN, VALIDATION
-from latentflow.fitting import fit_table
-from latentflow.model import FittedFlow
-from latentflow.orienting import orient
+from latentflow.model.fit import fit_table
+from latentflow.model.fitted_flow import FittedFlow
+from latentflow.model.orient import orient
 
 HERE = Path(__file__).parent
 #: Given to every fit beside the preset, the split and the seed.

@@ -46,7 +46,7 @@ from latentflow.flow.calibration import CalibratedGrid, calibrate  # noqa: E402
 from latentflow.flow.grids import log_uniform_grid  # noqa: E402
 from latentflow.flow.probability_flow import ProbabilityFlow  # noqa: E402
 from latentflow.flow.solvers import SOLVERS, integrate  # noqa: E402
-from latentflow.model import FittedFlow  # noqa: E402
+from latentflow.model.fitted_flow import FittedFlow  # noqa: E402
 from latentflow.score.denoisers import Denoiser  # noqa: E402
 from latentflow.score.frozen import FieldAt  # noqa: E402
 from latentflow.score.frozen_separable import BREAK_EVEN  # noqa: E402

@@ -9,8 +9,8 @@ from sets import Case
 from torch import Tensor
 
 from latentflow.data.splits import HELD_OUT, TRAIN
-from latentflow.fitting import fit_table
-from latentflow.model import FittedFlow
+from latentflow.model.fit import fit_table
+from latentflow.model.fitted_flow import FittedFlow
 
 
 def fitted_flow(case: Case, saved: Path | None) -> tuple[FittedFlow, Tensor, Tensor]:

@@ -23,8 +23,8 @@ from spline_flow import spline_flow
 from summary import figure, tables
 
 from latentflow import __version__, independence_report
-from latentflow.fitting import fit_table
-from latentflow.model import FittedFlow
+from latentflow.model.fit import fit_table
+from latentflow.model.fitted_flow import FittedFlow
 
 HERE = Path(__file__).parent
 GAP_DRAWS = 1000

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 from cases import Subject
+from grid_programme import programmed_grid
 from torch import Tensor
 
 from latentflow.flow.grids import karras_grid
 from latentflow.geometry.convergence import euler_sampling
-from latentflow.geometry.grid_programme import programmed_grid
 from latentflow.geometry.trajectories import decreasing_grid, follow, sampling_trajectory
 from latentflow.statistics.interval import Interval
 

@@ -24,17 +24,17 @@ from scipy.spatial import cKDTree
 from scipy.stats import spearmanr
 from steps import on_data, total_variations
 from summary import write_summary
+from updates import local_orders, update_gaps
 
 from latentflow import __version__
-from latentflow.analysis.serial import serial_structure
 from latentflow.geometry.claims import shape_claims
 from latentflow.geometry.convergence import euler_sampling
 from latentflow.geometry.score_deviation import annealed_mean_shift, empirical_sampling, score_deviation
 from latentflow.geometry.shape import curvature, trajectory_shape
 from latentflow.geometry.trajectories import decreasing_grid, follow
-from latentflow.geometry.updates import local_orders, update_gaps
 from latentflow.score.oracles import EmpiricalOracle
 from latentflow.statistics.interval import plain
+from latentflow.statistics.serial import serial_structure
 
 HERE = Path(__file__).parent
 #: Trajectories; rows at which the empirical denoiser is asked; rows for losses; noise levels; its points at most.

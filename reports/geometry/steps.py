@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from cases import Subject, draws, whitened_mixture
 from grids import normal
+from total_variation import total_variation, total_variation_in_1d
 
-from latentflow.geometry.convergence import step_convergence, total_variation, total_variation_in_1d
+from latentflow.geometry.convergence import step_convergence
 from latentflow.geometry.trajectories import decreasing_grid, sampling_trajectory
 from latentflow.score.oracles import IndependentOracle, MixtureOracle
 

@@ -13,7 +13,7 @@ import torch
 from rows import Floats, Rows
 from torch import Tensor, nn
 
-from latentflow.analysis.baselines import pca_whitening
+from latentflow.analysis.baselines.fitted import pca_whitening
 
 HIDDEN_LAYERS, UNITS, PIECES = 2, 4, 2  # UNITS times as many maxout units as columns
 STEPS, BATCH, LEARNING_RATE, WEIGHT_DECAY = 10_000, 512, 3e-3, 1e-4

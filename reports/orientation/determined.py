@@ -30,7 +30,7 @@ from threadpoolctl import threadpool_limits
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1])]  # the figures are those of the code beside them
 
-from latentflow.flow.structured_axes import StructuredAxes, group_axes, temporal_axes  # noqa: E402
+from latentflow.orientation.second_moments import StructuredAxes, group_axes, temporal_axes  # noqa: E402
 
 Floats = NDArray[np.float64]
 Laws = tuple[int, ...]

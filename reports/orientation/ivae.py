@@ -15,7 +15,7 @@ import torch
 from rows import Floats, Rows
 from torch import Tensor, nn
 
-from latentflow.analysis.baselines import pca_whitening
+from latentflow.analysis.baselines.fitted import pca_whitening
 
 HIDDEN, SLOPE, NOISE_VARIANCE = 50, 0.1, 0.01
 EPOCH_STEPS, STEPS, BATCH, LEARNING_RATE, PATIENCE = 200, 14_000, 256, 3e-3, 8

@@ -16,14 +16,14 @@ from rows import Floats, Rows, halves, select
 
 from datasets.mixing import Chain, Matrix
 from datasets.orientation import Mixture, draw
-from latentflow.analysis.ledger import Representation
-from latentflow.analysis.recovery import recovery
+from latentflow.analysis.axes.recovery import recovery
+from latentflow.analysis.ledger.ledger import Representation
 from latentflow.data.splits import HELD_OUT, TRAIN, VALIDATION, Split
-from latentflow.fitting import fit_flow
-from latentflow.flow.anchors import normal_scores, procrustes
-from latentflow.flow.orientation import Orientation
-from latentflow.model import FittedFlow
-from latentflow.orienting import orient
+from latentflow.model.fit import fit_flow
+from latentflow.model.fitted_flow import FittedFlow
+from latentflow.model.orient import orient
+from latentflow.orientation.procrustes import normal_scores, procrustes
+from latentflow.orientation.record import Orientation
 
 #: One training row in so many validates.
 VALIDATES = 20

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 
 from rows import Rows
 
-from latentflow.flow.orientation import Orientation
-from latentflow.model import FittedFlow
-from latentflow.orienting import find_orientation, named, training_material
+from latentflow.model.fitted_flow import FittedFlow
+from latentflow.model.orient import find_orientation, named, training_material
+from latentflow.orientation.record import Orientation
 
 #: Names in results.json and how they are shown; ``auto_untold`` is ``auto`` without word of time or groups. The last
 #: two are measured on held-out rows alone (:mod:`measures`).

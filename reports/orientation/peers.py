@@ -15,9 +15,9 @@ from contrastive import cebra_embedding, permutation_features, segment_features
 from ivae import posterior_means
 from rows import Floats, Rows
 
-from latentflow.analysis.baselines import fit_fastica, pca_whitening
-from latentflow.analysis.picard import fit_picard
-from latentflow.flow.joint_diagonalisation import joint_diagonaliser
+from latentflow.analysis.baselines.fitted import fit_fastica, pca_whitening
+from latentflow.analysis.baselines.picard import fit_picard
+from latentflow.orientation.joint_diagonalisation import joint_diagonaliser
 
 Components = dict[str, Floats]
 

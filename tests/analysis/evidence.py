@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from latentflow.analysis.gaussianity import gaussianity
+from latentflow.analysis.gaussianity.marginal import gaussianity
 from latentflow.analysis.measures import Ledger, LedgerEntry, PairwiseDependence
 from latentflow.analysis.results import FastICASummary, Rows
 from latentflow.analysis.verdict import Evidence

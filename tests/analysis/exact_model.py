@@ -12,7 +12,7 @@ from scipy.special import ndtr, ndtri
 from scipy.stats import norm
 
 from latentflow.data.tables import as_table
-from latentflow.flow.orientation import Orientation
+from latentflow.orientation.record import Orientation
 
 MODE, SPREAD = 0.9, np.sqrt(0.19)  # a two-mode source of unit variance
 TRAIN, VALIDATION, HELD_OUT = 0, 1, 2

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from latentflow.analysis.energy import energy_p_value, unbiased_energy
+from latentflow.analysis.gaussianity.energy import energy_p_value, unbiased_energy
 from reports.calibration import account, classifier, confirmation, entropies, normality, nulls, pairs
 from reports.calibration.power import PLANTED, powers
 from reports.calibration.registry import GRID, Check, Figure, Procedure, judge, run

@@ -6,8 +6,8 @@ import h5py
 import numpy as np
 import pytest
 
+from latentflow.analysis.axes.truth import read_sources
 from latentflow.analysis.independence import independence_report
-from latentflow.analysis.truth import read_sources
 from latentflow.data.tables import as_table, open_table
 from latentflow.errors import DataError
 from tests.analysis.exact_model import exact_setup

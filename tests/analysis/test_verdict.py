@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from latentflow.analysis.gaussianity import gaussianity
-from latentflow.analysis.joint import JointDependence
+from latentflow.analysis.dependence.classifier import JointDependence
+from latentflow.analysis.gaussianity.marginal import gaussianity
 from latentflow.analysis.verdict import Evidence, decide, figure, judge, still_falling, told
 from latentflow.statistics.interval import Interval
 from tests.analysis.evidence import evidence, span

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from latentflow.data.tables import open_table
-from latentflow.flow.orientation import Orientation
+from latentflow.orientation.record import Orientation
 
 
 @pytest.fixture
@@ -86,7 +86,9 @@ def test_integers_stay_integers_in_the_range_of_their_type(run, tmp_path, tiny, 
     assert (cleaned.dtype, cleaned.shape) == (np.uint8, counts.shape)
     assert (cleaned != counts).any()
 
-    monkeypatch.setattr("latentflow.model.FittedFlow.decode", lambda *_: np.tile([[-2.0, 300.0]], (300, 1)))
+    monkeypatch.setattr(
+        "latentflow.model.fitted_flow.FittedFlow.decode", lambda *_: np.tile([[-2.0, 300.0]], (300, 1))
+    )
     result = run("clean", data, "--remove", "latent00", "-o", output, "--json")
     assert (np.load(output) == [0, 255]).all()
     assert json.loads(result.stdout)["clipped_values"] == 600

@@ -25,7 +25,7 @@ def test_the_table_has_a_line_for_every_latent(run, folder):
 
 
 def test_figures_are_those_of_the_library_and_files_are_left_alone(run, folder, model):
-    from latentflow.analysis.comparison import compare
+    from latentflow.analysis.comparison.comparison import compare
 
     before = sorted(path.name for path in folder.iterdir())
     told = json.loads(run("compare", folder / "data.h5", FEW, "--seed=4", "--rows=all", "--json").stdout)

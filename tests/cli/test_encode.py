@@ -11,7 +11,7 @@ import pytest
 from latentflow import __version__
 from latentflow.data.tables import open_table
 from latentflow.flow.probability_flow import ProbabilityFlow
-from latentflow.model import FittedFlow
+from latentflow.model.fitted_flow import FittedFlow
 
 
 @pytest.fixture
@@ -225,7 +225,7 @@ def test_an_interrupted_encode_leaves_the_old_file_and_nothing_else(run, folder,
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("latentflow.model.FittedFlow.encode", interrupted)
+    monkeypatch.setattr("latentflow.model.fitted_flow.FittedFlow.encode", interrupted)
     run("encode", folder / "data.h5", code=130)
     assert out.read_bytes() == b"old"
     assert len(list(folder.iterdir())) == 3

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from latentflow import LatentFlowError, orientation_ways
-from latentflow.model import FittedFlow
+from latentflow import LatentFlowError
+from latentflow.model.fitted_flow import FittedFlow
+from latentflow.orientation import methods as orientation_ways
 
 
 @pytest.fixture

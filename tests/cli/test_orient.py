@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from latentflow.data.tables import open_table
-from latentflow.model import FittedFlow
+from latentflow.model.fitted_flow import FittedFlow
 
 MODEL = "data.latentflow.safetensors"
 

@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import pytest
 
-from latentflow.flow.orientation import Orientation
+from latentflow.orientation.record import Orientation
 
 
 def test_refits_are_told_and_written(run, folder, model):

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from latentflow.flow.orientation import Orientation, undetermined
+from latentflow.orientation.record import Orientation, undetermined
 
 
 def test_page_and_table_go_beside_the_data(run, folder, model):

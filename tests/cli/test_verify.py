@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from latentflow.analysis.verification import verify, verify_blocks
+from latentflow.analysis.verification.verification import verify, verify_blocks
 from latentflow.data.tables import open_table
 
 FEW = ["--rows=60", "--draws=40", "--device=cpu"]

@@ -12,11 +12,10 @@ from latentflow.geometry.convergence import (
     energy_distance,
     euler_sampling,
     step_convergence,
-    total_variation,
-    total_variation_in_1d,
 )
 from latentflow.geometry.trajectories import decreasing_grid, sampling_trajectory
 from latentflow.score.oracles import IndependentOracle
+from reports.geometry.total_variation import total_variation, total_variation_in_1d
 from tests.geometry.mixtures import F64, gaussian, latents, mixture
 
 SIGMAS = (0.02, 15.0)

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from latentflow.geometry.convergence import euler_sampling
-from latentflow.geometry.grid_programme import euler_errors, programmed_grid, shortest_path
 from latentflow.geometry.trajectories import decreasing_grid, follow, sampling_trajectory
+from reports.geometry.grid_programme import euler_errors, programmed_grid, shortest_path
 from tests.geometry.mixtures import latents, mixture
 
 

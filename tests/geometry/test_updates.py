@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from latentflow.geometry import updates
-from latentflow.geometry.updates import PUBLISHED, local_orders, taylor_run, update_gaps
+from reports.geometry import updates
+from reports.geometry.updates import PUBLISHED, local_orders, taylor_run, update_gaps
 from tests.geometry.mixtures import latents, mixture
 
 GRID = np.geomspace(10.0, 0.05, 11)

@@ -7,18 +7,18 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from latentflow.analysis.confirmation import PairConfirmation
-from latentflow.analysis.densities import BaselineDensity
-from latentflow.analysis.discoveries import Discoveries
-from latentflow.analysis.joint import JointDependence
-from latentflow.analysis.joint_gaussianity import JointGaussianity
-from latentflow.analysis.latent_facts import latent_facts
-from latentflow.analysis.magnitudes import Magnitudes
-from latentflow.analysis.orientation_account import OrientationAccount, orientation_account
-from latentflow.analysis.recovery import Recovery, RecoveryEntry
+from latentflow.analysis.axes.account import OrientationAccount, orientation_account
+from latentflow.analysis.axes.latent_facts import latent_facts
+from latentflow.analysis.axes.recovery import Recovery, RecoveryEntry
+from latentflow.analysis.dependence.classifier import JointDependence
+from latentflow.analysis.dependence.confirmation import PairConfirmation
+from latentflow.analysis.dependence.discoveries import Discoveries
+from latentflow.analysis.dependence.magnitudes import Magnitudes
+from latentflow.analysis.gaussianity.joint import JointGaussianity
+from latentflow.analysis.ledger.densities import BaselineDensity
 from latentflow.analysis.results import FastICASummary, PairwiseDependence
 from latentflow.analysis.samples import worst_pairs
-from latentflow.flow.orientation import Orientation
+from latentflow.orientation.record import Orientation
 from latentflow.statistics.interval import Interval
 
 #: The fields that a result may go without, as it has them then.

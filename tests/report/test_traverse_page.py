@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from latentflow.analysis.traverse import Traverse
+from latentflow.analysis.comparison.traverse import Traverse
 from latentflow.errors import DataError
 from latentflow.report.traverse_figure import is_picture, traverse_figure
 from latentflow.report.traverse_page import PANELS, render_traverse, write_traverse

@@ -1,0 +1,288 @@
+"""What is known of the axes of the latents: how they were chosen, how well they are determined, what that allows.
+
+Rotated latents are as independent as before, so the axes are a choice that no test of independence can confirm. The
+account says by which method they were chosen, under which assumption about the mixing that method is right, how
+precisely the data fix each pair of axes, and what follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from latentflow.analysis.measures import FastICASummary
+from latentflow.orientation.record import Orientation
+from latentflow.orientation.record import undetermined as unknown_angles
+from latentflow.statistics.interval import Interval, Result
+
+WELL_DETERMINED = 0.1  # radians: 5.7°, a cosine of 0.995
+LOOSELY_DETERMINED = 0.35  # radians: 20°, a cosine of 0.94
+PLANES_NAMED = 3  # in the sentence of the conclusion
+#: Methods that align the latents with ICA components, which their agreement with these can then not support.
+ANCHORED = ("ica",)
+
+#: What must hold of the data for a method's axes to be those of the sources.
+ASSUMPTIONS: Mapping[str, str] = {
+    "jacobian": "the data are a mixture, linear or nearly so, of independent sources of which at most one is Gaussian",
+    "metric": "each source moves the data at right angles to the others and at most one of them is Gaussian",
+    "ica": "FastICA's components, to which they were aligned, follow the sources",
+    "gaussianization": "the data are independent sources, of which at most one is Gaussian, behind a few layers of "
+    "linear mixing with an increasing function of each coordinate between them, or nearly so",
+    "temporal": "the sources are independent series, in their trends and their volatility too, no two of them of the "
+    "same autocorrelation and both driven by Gaussian innovations, and the flow has undone their mixing up to a "
+    "rotation",
+    "groups": "the sources are independent within groups, change their variances between groups each in its own way, "
+    "and the flow has undone their mixing up to a rotation",
+}
+
+
+@dataclass(frozen=True)
+class LatentDetermination(Result):
+    """How precisely the data fix the direction of one latent.
+
+    Attributes
+    ----------
+    name : str
+        The latent.
+    angle_error : float
+        Largest standard error, radians, of the angle between it and another latent in their plane; π/4 where the
+        plane is undetermined, 0 where there is no other latent.
+    most_confused_with : str or None
+        The latent with which it makes up that plane.
+    words : str
+        ``well determined`` (at most 0.1 radians), ``loosely determined`` (at most 0.35) or ``undetermined``.
+    """
+
+    name: str
+    angle_error: float
+    most_confused_with: str | None
+    words: str
+
+
+@dataclass(frozen=True)
+class OrientationAccount(Result):
+    """How the axes of the latents were chosen, and what that allows to conclude.
+
+    Attributes
+    ----------
+    method : str
+        How the rotation was found; ``none`` where the latents stand as the flow gives them.
+    asked : str
+        What was asked for; differs from the method where that was ``auto``.
+    reason : str
+        Why this method, where it was not asked for by name; of ``gaussianization``, whether its layers explain the
+        rows.
+    converged : bool
+        Whether the joint diagonalisation, or the ICA behind an anchor, converged.
+    c_ima : Interval
+        Independent-mechanism contrast of the decoder in whitened coordinates, nats per row: 0 where every latent
+        moves the data at right angles to the others. It does not tell which of two orientations is right.
+    c_ima_rows : int
+        Rows it was measured on.
+    agreement : float or None
+        Mean |Spearman correlation| of the latents with FastICA's components after matching; None where the latents
+        were aligned with ICA components, so that it would be no evidence.
+    matched : tuple of int, or None
+        The FastICA component matched with each latent; None likewise.
+    correlation : tuple of float, or None
+        Signed Spearman correlation of each match; None likewise.
+    evidence : str
+        What the agreement with FastICA does and does not show, one sentence.
+    latents : tuple of LatentDetermination
+        In the order of the latents.
+    undetermined : tuple of (str, str)
+        Pairs of latents whose plane the data leave undetermined (above 0.35 radians), the worst first.
+    conclusion : str
+        What may and may not be concluded from the axes, one sentence.
+    details : mapping
+        Figures of the method, as the fit recorded them.
+    """
+
+    method: str
+    asked: str
+    reason: str
+    converged: bool
+    c_ima: Interval
+    c_ima_rows: int
+    agreement: float | None
+    matched: tuple[int, ...] | None
+    correlation: tuple[float, ...] | None
+    evidence: str
+    latents: tuple[LatentDetermination, ...]
+    undetermined: tuple[tuple[str, str], ...]
+    conclusion: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+def orientation_account(
+    orientation: Orientation,
+    names: Sequence[str],
+    fastica: FastICASummary,
+    c_ima: tuple[Interval, int],
+    *,
+    network: str = "",
+) -> OrientationAccount:
+    """Account for an orientation.
+
+    Parameters
+    ----------
+    orientation : Orientation
+    names : sequence of str, length k
+        Of the latents.
+    fastica : FastICASummary
+        How FastICA's components match the latents on the evaluated rows.
+    c_ima : (Interval, int)
+        As from :func:`~latentflow.analysis.axes.ima.ima_contrast`.
+    network : str
+        The score network in words, as the fit recorded it. Axes of a ``separable`` part started from FastICA's.
+
+    Returns
+    -------
+    OrientationAccount
+    """
+    anchored = is_anchored(orientation)
+    errors = np.asarray(orientation.angle_error)
+    if errors.shape != (len(names), len(names)):  # a rotation that came without errors
+        errors = unknown_angles(len(names))
+    undetermined = undetermined_planes(errors, names)
+    return OrientationAccount(
+        method=orientation.method,
+        asked=orientation.asked,
+        reason=orientation.reason,
+        converged=orientation.converged,
+        c_ima=c_ima[0],
+        c_ima_rows=c_ima[1],
+        agreement=None if anchored else fastica.agreement,
+        matched=None if anchored else fastica.matched,
+        correlation=None if anchored else fastica.correlation,
+        evidence=_evidence(orientation, fastica, network),
+        latents=determination(errors, names),
+        undetermined=undetermined,
+        conclusion=conclusion(orientation, undetermined),
+        details=dict(orientation.details),
+    )
+
+
+def is_anchored(orientation: Orientation) -> bool:
+    """Whether the latents were aligned with ICA components, by the method or, as its details say, in part of it."""
+    return orientation.method in ANCHORED or bool(orientation.details.get("anchored_to_ica", False))
+
+
+def started_from_ica(orientation: Orientation, network: str) -> str:
+    """What was learned from FastICA's axes on and had a part in those of the latents; empty where nothing was.
+
+    ``network`` is the score network in words.
+    """
+    if is_anchored(orientation) or orientation.method == "none":
+        return ""
+    if orientation.method == "gaussianization":
+        return "layers that gave the axes"
+    return "network's own axes" if "separable" in network else ""
+
+
+def determination(angle_error: np.ndarray, names: Sequence[str]) -> tuple[LatentDetermination, ...]:
+    """How well each latent's direction is fixed, from the errors (k, k) of all angles, radians.
+
+    >>> import numpy as np
+    >>> errors = np.array([[0, 0.02, 0.3], [0.02, 0, 0.01], [0.3, 0.01, 0]])
+    >>> [(latent.words, latent.most_confused_with) for latent in determination(errors, ["a", "b", "c"])]
+    [('loosely determined', 'c'), ('well determined', 'a'), ('loosely determined', 'a')]
+    """
+    k = len(names)
+    errors = np.where(np.eye(k, dtype=bool), -1.0, angle_error)
+    found = []
+    for index, name in enumerate(names):
+        other = int(np.argmax(errors[index]))
+        largest = max(float(errors[index, other]), 0.0)
+        found.append(LatentDetermination(name, largest, names[other] if k > 1 else None, _words(largest)))
+    return tuple(found)
+
+
+def undetermined_planes(angle_error: np.ndarray, names: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Pairs of names whose angle has an error above 0.35 radians, the worst first."""
+    first, second = np.triu_indices(len(names), 1)
+    errors = np.asarray(angle_error)[first, second]
+    order = [int(at) for at in np.argsort(-errors, kind="stable") if errors[at] > LOOSELY_DETERMINED]
+    return tuple((names[first[at]], names[second[at]]) for at in order)
+
+
+def conclusion(orientation: Orientation, undetermined: Sequence[tuple[str, str]]) -> str:
+    """What may and may not be concluded from these axes, in one sentence."""
+    if len(orientation.rotation) == 1:
+        return (
+            "There is a single latent, and so no axis to choose: it rises or falls with the one direction of the data "
+            "that the flow lives on, and whether that is a source no figure of this report can show."
+        )
+    if orientation.method == "none":
+        return (
+            "The axes of the latents are arbitrary, so that no single latent may be read as a component or a source: "
+            "any rotation of them is as independent (latentflow orient chooses one)."
+        )
+    if not orientation.converged:
+        return (
+            f"The search for the axes (method {orientation.method}) did not converge, so that no single latent may be "
+            "read as a component or a source, although together they are as independent as any rotation of them."
+        )
+    assumed = ASSUMPTIONS.get(orientation.method, "the assumptions of its method hold")
+    bend_found = orientation.details.get("bend_found", True)
+    allowed = f"If {assumed}, the latents are those sources up to order, sign and a monotone scale"
+    if not bend_found:
+        allowed = f"If {assumed}, the axes are those of the sources, but the latents only resemble them"
+    if undetermined:
+        allowed += f", except {_named(undetermined)}, whose axes these data do not fix"
+    if not bend_found:
+        return (
+            f"{allowed}: the layers are far likelier than the flow, which has not found their bend and so cannot have "
+            "undone it (more rows or --preset best may help)."
+        )
+    if orientation.cautions:
+        return f"{allowed}, but {'; '.join(orientation.cautions)}; other axes are as independent."
+    explains = "log_prob_layers" in orientation.details and orientation.details.get("explains", True)
+    if explains and orientation.method == "gaussianization":
+        return (
+            f"{allowed}; that so small a model explains the rows about as well as the flow speaks for that, but is no "
+            "proof, for a mixture of more layers than were tried can look so along wrong axes, and other axes are as "
+            "independent."
+        )
+    return (
+        f"{allowed}; no figure of this report can show whether that holds, for other axes are as independent."
+    )
+
+
+def _named(planes: Sequence[tuple[str, str]]) -> str:
+    told = [f"within the plane of {first} and {second}" for first, second in planes[:PLANES_NAMED]]
+    more = len(planes) - len(told)
+    if more:
+        told.append(f"{more} more")
+    return told[0] if len(told) == 1 else f"{', '.join(told[:-1])} and {told[-1]}"
+
+
+def _evidence(orientation: Orientation, fastica: FastICASummary, network: str) -> str:
+    if is_anchored(orientation):
+        return "Agreement with FastICA is no evidence here: the latents were aligned with ICA components."
+    measured = f"Mean absolute rank correlation with matched FastICA components: {fastica.agreement:.2f}"
+    if not fastica.converged:
+        return f"{measured}; FastICA did not converge, so this shows little."
+    if len(orientation.rotation) == 1:
+        return f"{measured}; a single direction leaves nothing to choose, so that it says nothing of either."
+    if orientation.method == "none":
+        return f"{measured}; the axes were not chosen, so that it says nothing of either."
+    started = started_from_ica(orientation, network)
+    if started:
+        return (
+            f"{measured}; the {started} started from FastICA's, so that a high figure is weaker evidence than two ways "
+            "that never met."
+        )
+    return (
+        f"{measured}; FastICA had no part in the choice of the axes: a high figure means that two ways lead to the "
+        "same components, which behind a strongly bent mixture can both be wrong, a low one that at least one is wrong."
+    )
+
+
+def _words(error: float) -> str:
+    if error <= WELL_DETERMINED:
+        return "well determined"
+    return "loosely determined" if error <= LOOSELY_DETERMINED else "undetermined"

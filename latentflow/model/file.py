@@ -1,0 +1,162 @@
+"""The file of a fitted flow: one ``.safetensors``, never unpickled.
+
+It holds the tensors of the network, the arrays of the preprocessor, of the orientation and of what goes with it, the
+role of each row of the training table, and a JSON header under the metadata key ``latentflow``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as serialise
+from torch import Tensor
+
+from latentflow.components.mean_jacobians import LinearPicture
+from latentflow.components.source_scale import SourceScale
+from latentflow.data.preprocess import Preprocessor
+from latentflow.errors import ModelFileError
+from latentflow.flow.grids import log_uniform_grid
+from latentflow.flow.solvers import SOLVERS
+from latentflow.orientation.record import Orientation
+from latentflow.score.denoisers import NetworkDenoiser
+from latentflow.score.networks import build_network
+
+FORMAT = 4
+#: Formats that this version reads; in 1 the latents had no orientation, and so no source scale; before 3 every grid was
+#: uniform in log σ, and before 4 no orders were blended.
+READ = (1, 2, 3, 4)
+_HEADER = "latentflow"
+
+
+def model_bytes(model: Mapping[str, Any]) -> bytes:
+    """The content of a model's file, the same for the same model.
+
+    Parameters
+    ----------
+    model : mapping
+        The fields of a fitted flow, by name, as :func:`read_model` gives them.
+
+    Raises
+    ------
+    ModelFileError
+        If the denoiser is not a network.
+    """
+    if not isinstance(model["denoiser"], NetworkDenoiser):
+        raise ModelFileError("only a model with a trained network has a file; this one holds a closed form")
+    meta, arrays = model["preprocessor"].state()
+    orientation, turned = model["orientation"].state()
+    header = {
+        "format": FORMAT,
+        "network": model["denoiser"].network.settings,
+        "preprocessor": meta,
+        "solver": model["solver"],
+        "record": model["record"],
+        "reach": model["reach"],
+        "orientation": orientation,
+    }
+    named = {f"preprocessor.{k}": v for k, v in arrays.items()}
+    named |= {f"orientation.{k}": v for k, v in turned.items()}
+    if model["source_scale"] is not None:
+        named |= {f"source_scale.{k}": v for k, v in model["source_scale"].state().items()}
+    if model["picture"] is not None:
+        named |= {f"linear_picture.{k}": v for k, v in model["picture"].state().items()}
+    tensors = {k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in named.items()}
+    for name, value in model["denoiser"].state_dict().items():
+        # weights are trained in single precision, which holds them exactly
+        tensors[f"denoiser.{name}"] = value.detach().to("cpu", torch.float32).contiguous()
+    tensors["flow.sigmas"] = torch.tensor(np.asarray(model["sigmas"]), dtype=torch.float64)
+    if model["shares"] is not None:
+        tensors["flow.shares"] = torch.tensor(np.asarray(model["shares"]), dtype=torch.float64)
+    tensors["rows.role"] = torch.from_numpy(np.ascontiguousarray(model["roles"]))
+    return serialise(tensors, metadata={_HEADER: json.dumps(header, ensure_ascii=False, sort_keys=True)})
+
+
+def write_bytes(content: bytes, target: Path) -> Path:
+    """Write a file beside ``target`` and move it there; returns the path.
+
+    Raises
+    ------
+    ModelFileError
+        If it cannot be written.
+    """
+    beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        beside.write_bytes(content)
+        os.replace(beside, target)
+    except OSError as error:
+        raise ModelFileError(f"cannot write {target}: {error.strerror or error}") from error
+    finally:
+        beside.unlink(missing_ok=True)
+    return target
+
+
+def read_model(source: Path) -> dict[str, Any]:
+    """What a model file holds, by the names of the fields of a fitted flow.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is missing, damaged, not a model, or of an unknown version.
+    """
+    if not source.is_file():
+        raise ModelFileError(f"{source}: no such model file; `latentflow fit` makes one")
+    try:
+        with safe_open(source, framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get(_HEADER, "null"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ModelFileError(f"{source} is damaged or not a model file: {error}") from error
+    if not isinstance(header, dict) or "format" not in header:
+        raise ModelFileError(f"{source} is a safetensors file, but not a latentflow model")
+    if header["format"] not in READ:
+        raise ModelFileError(
+            f"{source} has model format {header['format']}, this version reads {READ[0]} to {FORMAT}: "
+            "upgrade latentflow or fit again"
+        )
+    try:
+        return _fields(header, tensors)
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise ModelFileError(f"{source} is damaged: {type(error).__name__} {error}") from error
+
+
+def _fields(header: dict[str, Any], tensors: dict[str, Tensor]) -> dict[str, Any]:
+    denoiser = NetworkDenoiser(build_network(header["network"]))
+    denoiser.load_state_dict(_named(tensors, "denoiser."))
+    turned, scale, picture = (
+        _arrays(tensors, part) for part in ("orientation.", "source_scale.", "linear_picture.")
+    )
+    solver = header["solver"]
+    if solver not in SOLVERS:
+        raise KeyError(f"solver {solver}")
+    shares = tensors["flow.shares"].numpy() if "flow.shares" in tensors else None
+    return {
+        "preprocessor": Preprocessor.from_state(header["preprocessor"], _arrays(tensors, "preprocessor.")),
+        "denoiser": denoiser,
+        "sigmas": tensors["flow.sigmas"].numpy()
+        if "flow.sigmas" in tensors
+        else log_uniform_grid(**header["grid"]),
+        "solver": solver,
+        "shares": shares,
+        "record": header["record"],
+        "roles": tensors["rows.role"].numpy(),
+        "reach": header["reach"],
+        "orientation": Orientation.from_state(header["orientation"], turned) if turned else None,
+        "source_scale": SourceScale.from_state(scale) if scale else None,
+        "picture": LinearPicture.from_state(picture) if picture else None,
+    }
+
+
+def _named(tensors: dict[str, Tensor], start: str) -> dict[str, Tensor]:
+    return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
+
+
+def _arrays(tensors: dict[str, Tensor], start: str) -> dict[str, NDArray[Any]]:
+    return {k: v.numpy() for k, v in _named(tensors, start).items()}

@@ -1,0 +1,27 @@
+r"""Axes from components that somebody else has found: the rotation that brings the latents nearest to them.
+
+The latents z are standard normal, the components are not, so these are first replaced by their normal scores
+Φ⁻¹(rank); then V = argmin ‖z V − scores‖ over rotations is the orthogonal Procrustes solution U Wᵀ of
+zᵀ scores = U S Wᵀ (Schönemann 1966, Psychometrika 31:1). Whatever dependence the components are left with, the rotated
+latents do not have.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+from scipy.stats import rankdata
+
+Floats = NDArray[np.float64]
+
+
+def normal_scores(components: Floats) -> Floats:
+    """Φ⁻¹((rank − ½)/n) of each column, shape (n, k)."""
+    return np.asarray(ndtri((rankdata(components, axis=0) - 0.5) / len(components)))
+
+
+def procrustes(z: Floats, components: Floats) -> Floats:
+    """The rotation V, shape (k, k), for which z V is nearest to the normal scores of components, shape (n, k)."""
+    left, _, right = np.linalg.svd(z.T @ normal_scores(components))
+    return np.asarray(left @ right)

@@ -1,0 +1,128 @@
+"""Which orientation to take for rows of which neither their order nor groups are told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latentflow.base.fastica import ICAAxes, ica_axes
+from latentflow.base.gaussianization import GaussianizationFit
+from latentflow.orientation.methods import (
+    ADVANTAGE,
+    AGREE,
+    LAYERED_DIMENSION,
+    Material,
+    clearly_above,
+    enough,
+    flow_log_prob,
+    from_ica,
+    from_layers,
+    jacobian,
+    layered_fits,
+    linear_fit,
+    metric,
+    one_more_layer,
+)
+from latentflow.orientation.record import Orientation, agreement
+from latentflow.score.networks import has_axes, is_separable
+
+#: Rows below which models of the mixture are not compared.
+FEWEST_ROWS = 1_000
+#: Nats a row and coordinate by which two layers must be better than a linear model where the flow has found no bend:
+#: in mixtures of two layers they are by 0.06 to 0.24, and by 0 to 0.05 in mixtures that are not, linear or smooth.
+FAR = 0.08
+#: And where it has found one, but layers are ahead of a linear model by less than this, they are not believed: of so
+#: slight a bend three layers of twenty latents have explained all along wrong axes.
+SLIGHT = 0.05
+
+Floats = NDArray[np.float64]
+
+
+def choose(material: Material) -> Orientation:
+    """The orientation that the rows themselves speak for.
+
+    Three models of growing size are compared by their likelihood of validation rows: linear ICA, two or three
+    layers of it (:mod:`latentflow.base.gaussianization`), and the flow itself. Where the flow is no better than
+    linear ICA, or its score is separable, which is linear ICA too, the mixture is linear, and the axes of the
+    separable score are taken, or FastICA's; unless layers are far likelier, for a network can miss a bend, the more
+    often the fewer the rows. Where the layers explain what the flow explains, they are taken, because so small a
+    model hardly does that along wrong axes, unless there is little to explain, or the mixture has more layers than
+    are tried and many sources; two of them unless three serve better
+    (:func:`latentflow.orientation.methods.one_more_layer`). Else the axes of the decoder metric are, and whether
+    FastICA has the same is told. With very few rows nothing is compared.
+    """
+    x = material.x
+    k = x.shape[1]
+    components = ica_axes(x, material.seed)
+    if len(x) < FEWEST_ROWS:
+        words = f"{len(x)} rows are too few to compare models of the mixture (below {FEWEST_ROWS}), which is taken to "
+        words += "be linear"
+        return _told(_linear(material, components), words, {})
+    of_flow = flow_log_prob(material)
+    of_linear = linear_fit(material, components.rotation).log_prob
+    figures: dict[str, Any] = {
+        "log_prob_flow": float(of_flow.mean()),
+        "log_prob_linear": float(of_linear.mean()),
+    }
+    told = f"log p of validation rows, whitened: flow {of_flow.mean():.2f} nats, linear ICA {of_linear.mean():.2f}"
+    if is_separable(material.network) or not clearly_above(of_flow, of_linear, ADVANTAGE * k):
+        return _without_the_flow(material, components, max(of_flow, of_linear, key=np.mean), figures, told)
+    words = "no small model tried explains the rows"
+    if k <= LAYERED_DIMENSION:
+        right = enough(of_flow, of_linear, k)
+        layers = one_more_layer(material, layered_fits(material, 2)[0], right)
+        told = _with_layers(layers, figures, told)
+        if layers.log_prob.mean() >= right:
+            words = "a few layers of linear ICA explain the rows about as well as the flow"
+            if (layers.log_prob - of_linear).mean() >= SLIGHT * k:
+                return _told(from_layers(material, layers), f"{words} ({told})", figures)
+            words += ", but the mixture bends so little that wrong axes may do so too"
+    found = metric(material)
+    both = agreement(found.rotation, from_ica(material, components).rotation)
+    figures["agreement_metric_ica"] = both
+    words += ", so the axes of the decoder metric are taken; "
+    words += (
+        "FastICA's axes are much the same, which is no proof" if both >= AGREE else "FastICA has other axes"
+    )
+    words += f", the mean |cosine| is {both:.2f}"
+    return _told(found, f"{words} ({told})", figures)
+
+
+def _without_the_flow(
+    material: Material, components: ICAAxes, of_linear: Floats, figures: dict[str, Any], told: str
+) -> Orientation:
+    """For a flow that has not found a bend: linear axes, or layers where these are far likelier."""
+    k = material.x.shape[1]
+    if k <= LAYERED_DIMENSION:
+        layers = layered_fits(material, 2)[0]
+        far = clearly_above(layers.log_prob, of_linear, FAR * k)
+        if far:
+            layers = one_more_layer(material, layers)
+        told = _with_layers(layers, figures, told)
+        if far:
+            words = "the flow has found no bend in the mixture, and layers of linear ICA are far likelier"
+            figures["bend_found"] = False
+            return _told(from_layers(material, layers), f"{words} ({told})", figures)
+    if is_separable(material.network):
+        words = "the flow is separable along axes of its own, so the mixture is taken to be linear"
+    else:
+        words = "the flow is no better than linear ICA, so the mixture is taken to be linear"
+    return _told(_linear(material, components), f"{words} ({told})", figures)
+
+
+def _with_layers(layers: GaussianizationFit, figures: dict[str, Any], told: str) -> str:
+    """What is told, and the figures, with those of some layers."""
+    figures["log_prob_layers"] = float(layers.log_prob.mean())
+    return f"{told}, {layers.layers} layers of it {layers.log_prob.mean():.2f}"
+
+
+def _linear(material: Material, components: ICAAxes) -> Orientation:
+    """Axes for a linear mixture: a separable score knows them better than FastICA's contrast does."""
+    return jacobian(material) if has_axes(material.network) else from_ica(material, components)
+
+
+def _told(found: Orientation, reason: str, figures: dict[str, Any]) -> Orientation:
+    return replace(found, reason=reason, details={**found.details, **figures})
