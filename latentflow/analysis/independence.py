@@ -179,8 +179,9 @@ def _orientation(
     # a generator of its own: every other figure stays what it was
     rng = np.random.default_rng([seed, 1])
     contrast = ima_contrast(model, material.values, rng=rng, n_boot=n_boot, block=material.block)
-    network = str((model.record.get("network") or {}).get("structure", ""))
-    return orientation_account(model.orientation, model.latent_names, fastica, contrast, network=network)
+    return orientation_account(
+        model.orientation, model.latent_names, fastica, contrast, network=model.network
+    )
 
 
 def _densities(

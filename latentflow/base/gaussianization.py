@@ -2,10 +2,10 @@ r"""A few layers of linear ICA: a map so simple that, where it explains the rows
 
 A layer multiplies by a matrix W and then sends every coordinate through an increasing function of its own
 (:mod:`latentflow.base.monotone`). One layer, with likelihood log N(t(W x)) + log|det|, is linear ICA with free
-densities; L layers are the Gaussianization flow of Meng et al. (2020, arXiv 2003.01941). With so few parameters its likelihood on
-new rows says whether it is right: what a network of thousands of parameters can mimic for any choice of axes, this one
-can only where there are such layers. It must have no more of them than needed: with one too many, wrong axes can
-explain the rows as well.
+densities; L layers are the Gaussianization flow of Meng et al. (2020, arXiv 2003.01941). With so few parameters its
+likelihood on new rows says whether it is right: what a network of thousands of parameters can mimic for any choice of
+axes, this one can only where there are such layers. It must have no more of them than needed: with one too many, wrong
+axes can explain the rows as well.
 
 Its coordinates before the last bend serve to turn the latents of the diffusion flow, by Procrustes' rotation.
 """

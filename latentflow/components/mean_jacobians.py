@@ -6,8 +6,8 @@ an ICA calls unmixing and mixing:
     components = E[∂latent/∂column],   mixing = E[∂column/∂latent].
 
 In the scale of the sources (:mod:`latentflow.components.source_scale`) both are those of ICA with sources of unit
-variance wherever the mixture is linear: source = components · (row − mean), row = mean + mixing · source. In the scale of the
-Gaussian latents each row of components, and each column of mixing, has a positive factor of its own.
+variance wherever the mixture is linear: source = components · (row − mean), row = mean + mixing · source. In the scale
+of the Gaussian latents each row of components, and each column of mixing, has a positive factor of its own.
 """
 
 from __future__ import annotations

@@ -11,7 +11,8 @@ it by Σ Gᵢⱼ Kᵢⱼ over the planes i < j, with G = M − Mᵀ and Mᵢⱼ 
 independent series its curvature is κᵢ vᵢⱼ + κⱼ vⱼᵢ − 2, with κ = E[ψ′] and vᵢⱼ the variance of series j under the
 filter of series i, in units of σᵢ². Gaussian innovations have ψ(e) = e and κ = 1, which gives the likelihood of
 :mod:`latentflow.orientation.autoregressive_axes`; all others have κ > 1, as far as tanh tells. The scores ψ are
-least-squares combinations of e and tanh e (Pham & Garat 1997, IEEE Trans. Signal Process. 45:1712), for which E[ψ′] = E[ψ²].
+least-squares combinations of e and tanh e (Pham & Garat 1997, IEEE Trans. Signal Process. 45:1712), for which
+E[ψ′] = E[ψ²].
 """
 
 from __future__ import annotations

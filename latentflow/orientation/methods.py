@@ -25,11 +25,12 @@ from latentflow.orientation.jacobians import (
     pull_back_axes,
 )
 from latentflow.orientation.joint_diagonalisation import JointDiagonalisation
-from latentflow.orientation.procrustes import normal_scores, procrustes
+from latentflow.orientation.procrustes import procrustes
 from latentflow.orientation.record import Orientation, agreement
 from latentflow.orientation.second_moments import StructuredAxes, group_axes, temporal_axes
 from latentflow.score.tensors import as_array
 from latentflow.statistics.matrices import symmetric_whitening
+from latentflow.statistics.ranks import normal_scores
 
 #: Beyond as many latents no Gaussianization is tried: its starts cost a Jacobian per row.
 LAYERED_DIMENSION = 32
@@ -235,8 +236,8 @@ def layered_fits(material: Material, layers: int) -> tuple[GaussianizationFit, .
 
     They start where the flow's own derivatives say that the layers are, as far as these can be peeled off the mixture
     (:mod:`latentflow.base.initialisation`), with two readings of the axes of each. What is then left is linear: its
-    axes are FastICA's, or those of the derivatives again. With two layers, functions of the columns make one more start, which
-    a post-non-linear mixture wants.
+    axes are FastICA's, or those of the derivatives again. With two layers, functions of the columns make one more
+    start, which a post-non-linear mixture wants.
     """
     ends = [Peeled.whole(*material.jacobians)]
     for _ in range(layers - 1):

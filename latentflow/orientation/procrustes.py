@@ -10,15 +10,10 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
-from scipy.stats import rankdata
+
+from latentflow.statistics.ranks import normal_scores
 
 Floats = NDArray[np.float64]
-
-
-def normal_scores(components: Floats) -> Floats:
-    """Φ⁻¹((rank − ½)/n) of each column, shape (n, k)."""
-    return np.asarray(ndtri((rankdata(components, axis=0) - 0.5) / len(components)))
 
 
 def procrustes(z: Floats, components: Floats) -> Floats:

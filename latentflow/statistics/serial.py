@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft
-from scipy.special import ndtri
-from scipy.stats import norm, rankdata
+from scipy.stats import norm
+
+from latentflow.statistics.ranks import normal_scores
 
 BLOCKS_AT_LEAST = 20  # a bootstrap over fewer blocks than this has no distribution to speak of
 BLOCK_INFLATIONS = 5.0  # block length per unit of inflation: leaves about 10 % of an AR(1)'s variance out
@@ -77,9 +78,3 @@ def variance_inflation(x: np.ndarray) -> float:
     pairs = r[: n - n % 2].reshape(-1, 2).sum(axis=1)
     stop = int(np.argmax(pairs < 0.0)) if (pairs < 0.0).any() else len(pairs)
     return float(np.clip(2.0 * pairs[:stop].sum() - 1.0, 1.0, n))
-
-
-def normal_scores(values: np.ndarray) -> np.ndarray:
-    """Φ⁻¹((rank − ½)/n) of each column of (n, d); tied values share their mean rank."""
-    ranks = rankdata(values, axis=0)
-    return np.asarray(ndtri((ranks - 0.5) / len(values)), dtype=np.float64)

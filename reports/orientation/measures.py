@@ -22,8 +22,9 @@ from latentflow.data.splits import HELD_OUT, TRAIN, VALIDATION, Split
 from latentflow.model.fit import fit_flow
 from latentflow.model.fitted_flow import FittedFlow
 from latentflow.model.orient import orient
-from latentflow.orientation.procrustes import normal_scores, procrustes
+from latentflow.orientation.procrustes import procrustes
 from latentflow.orientation.record import Orientation
+from latentflow.statistics.ranks import normal_scores
 
 #: One training row in so many validates.
 VALIDATES = 20

@@ -141,6 +141,7 @@ class ExactModel:
     dtype: torch.dtype = torch.float64
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     flow: IdentityFlow = field(default_factory=IdentityFlow)
+    network: dict[str, Any] = field(default_factory=dict)
 
     @property
     def orientation(self) -> Orientation:

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from scipy.stats import norm, ortho_group
 
+from latentflow.base import fastica as anchors
 from latentflow.base.fastica import ica_axes, saddle_turn
-from latentflow.flow import anchors
-from latentflow.orientation.procrustes import normal_scores, procrustes
+from latentflow.orientation.procrustes import procrustes
+from latentflow.statistics.ranks import normal_scores
 from tests.orientation.angles import distance, turn
 
 

@@ -9,9 +9,9 @@ from scipy.optimize import linear_sum_assignment
 from scipy.stats import spearmanr
 
 from datasets.orientation import draw
+from latentflow.base import gaussianization
 from latentflow.base.fastica import ica_axes
 from latentflow.base.gaussianization import GaussianizationFlow, Start, fit_gaussianization
-from latentflow.flow import gaussianization
 
 
 def shaken(module, seed=0, by=0.7):

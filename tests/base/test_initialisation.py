@@ -7,6 +7,7 @@ from scipy.stats import norm
 from latentflow.base.initialisation import Peeled, curves_to_normal, peel
 from latentflow.base.monotone import Curves
 from latentflow.orientation.jacobians import kink_axes, pull_back_axes
+from latentflow.statistics.matrices import symmetric_whitening
 from tests.orientation.angles import distance, turn
 
 SLOPE = 0.3

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from latentflow.components import mean_jacobians as module
 from latentflow.components.mean_jacobians import LinearPicture, linear_picture
 from latentflow.components.source_scale import SourceScale
 from latentflow.data.preprocess import Preprocessor
-from latentflow.flow import linear_picture as module
 from latentflow.flow.grids import log_uniform_grid
 from latentflow.flow.probability_flow import ProbabilityFlow
 from latentflow.score.oracles import IndependentOracle, MixtureOracle

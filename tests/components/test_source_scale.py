@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from latentflow.components import latent_curves as axis_curves
 from latentflow.components.latent_curves import AxisCurves, curve_points
 from latentflow.components.source_scale import SourceScale, knots_for
-from latentflow.flow import axis_curves
 from latentflow.flow.grids import log_uniform_grid
 from latentflow.flow.probability_flow import ProbabilityFlow
 from latentflow.score.oracles import IndependentOracle, MixtureOracle

@@ -7,9 +7,9 @@ import pytest
 import torch
 from scipy.linalg import logm
 
-from latentflow.flow import derivative_axes
 from latentflow.flow.grids import log_uniform_grid
 from latentflow.flow.probability_flow import ProbabilityFlow
+from latentflow.orientation import jacobians as derivative_axes
 from latentflow.orientation.jacobians import (
     NOISE_LEVELS,
     denoiser_axes,

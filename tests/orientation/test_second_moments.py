@@ -7,7 +7,8 @@ import pytest
 from scipy.signal import lfilter
 
 from latentflow.errors import DataError
-from latentflow.flow import innovation_axes, structured_axes
+from latentflow.orientation import innovation_axes
+from latentflow.orientation import second_moments as structured_axes
 from latentflow.orientation.autoregressive_axes import autoregressive_axes
 from latentflow.orientation.second_moments import group_axes, temporal_axes
 from tests.orientation.angles import angles, distance, in_order, turn

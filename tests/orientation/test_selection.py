@@ -8,17 +8,20 @@ import pytest
 
 from datasets.mixing import Matrix
 from datasets.orientation import draw
+from latentflow.base import gaussianization
 from latentflow.base.fastica import ICAAxes, ica_axes
 from latentflow.base.initialisation import curves_to_normal
-from latentflow.flow import gaussianization
 from latentflow.orientation import methods as orientation_ways
 from latentflow.orientation import selection as orientation_choice
 from latentflow.orientation.methods import SHORT, Material, from_layers, layered_fits, linear_fit
-from latentflow.orientation.procrustes import normal_scores
 from latentflow.orientation.record import Orientation, agreement
-from latentflow.orientation.selection import FAR, SEPARABLE, SLIGHT, choose
+from latentflow.orientation.selection import FAR, SLIGHT, choose
+from latentflow.statistics.ranks import normal_scores
 
 ROWS, LATENTS = 10_000, 4
+RESIDUAL = {"kind": "residual", "dimension": LATENTS, "width": 128, "depth": 3}
+SEPARABLE = {"kind": "separable", "dimension": LATENTS}
+BOTH = {"kind": "sum", "parts": [SEPARABLE, RESIDUAL]}
 
 
 @dataclass
@@ -29,7 +32,7 @@ class Stage:
     linear: float = 0.0
     layers: float = 0.0
     spread: float = 0.0
-    structure: str = "dense"
+    network: dict = field(default_factory=lambda: RESIDUAL)
     metric: np.ndarray = field(default_factory=lambda: np.eye(LATENTS))
     n: int = ROWS
     k: int = LATENTS
@@ -60,12 +63,7 @@ def chosen(monkeypatch):
             "metric": lambda material: way("metric", stage.metric),
         }.items():
             monkeypatch.setattr(orientation_choice, name, value)
-        model = SimpleNamespace(record={"network": {"structure": stage.structure}})
-        material = SimpleNamespace(
-            x=np.zeros((stage.n, stage.k)),
-            seed=0,
-            model=model,
-        )
+        material = SimpleNamespace(x=np.zeros((stage.n, stage.k)), seed=0, network=stage.network)
         found = choose(material)
         assert "\n" not in found.reason
         assert found.details["own"] == 1
@@ -93,18 +91,18 @@ def test_a_flow_no_better_than_linear_ica_means_a_linear_mixture(chosen):
         assert "linear ICA -5.00" in found.reason
         assert found.details["log_prob_layers"] == pytest.approx(stage.layers)
         assert found.details["log_prob_linear"] == -5.0
-        separable = chosen(replace(stage, structure=f"{SEPARABLE} + more"))
+        separable = chosen(replace(stage, network=BOTH))
         assert separable.method == "jacobian"
         assert separable.reason == found.reason
 
 
 def test_a_separable_flow_is_a_linear_model_however_likely(chosen):
-    stage = Stage(flow=-4.0, linear=-5.0, layers=-3.9, structure=SEPARABLE)
+    stage = Stage(flow=-4.0, linear=-5.0, layers=-3.9, network=SEPARABLE)
     found = chosen(stage)
     assert found.method == "jacobian"
     assert "separable along axes of its own" in found.reason
     # with more than axes it is not
-    more = replace(stage, structure=f"{SEPARABLE} + residual perceptron of 3 × 128")
+    more = replace(stage, network=BOTH)
     assert chosen(more).method == "gaussianization"
 
 
@@ -112,7 +110,7 @@ def test_a_separable_flow_is_a_linear_model_however_likely(chosen):
     ("stage", "level"),
     [
         (Stage(flow=-5.1, linear=-5.0), -5.0),
-        (Stage(flow=-4.0, linear=-5.0, structure=SEPARABLE), -4.0),
+        (Stage(flow=-4.0, linear=-5.0, network=SEPARABLE), -4.0),
     ],
 )
 def test_a_bend_that_the_flow_has_not_found_is_given_layers(chosen, stage, level):
@@ -244,13 +242,6 @@ def test_enough_is_most_of_what_the_flow_has_over_linear_ica_and_not_far_from_it
     assert orientation_ways.enough(np.full(5, -4.0), np.full(5, -5.0), 2) == pytest.approx(-4 - 2 * SHORT)
 
 
-@dataclass
-class Bare:
-    """As much of a model as starts of layers look at."""
-
-    preprocessor: object
-
-
 def test_layers_start_where_derivatives_say_and_find_the_sources(monkeypatch):
     """A leaky mixture with the Jacobians of its true inverse: three layers, of which two do not explain the rows."""
     monkeypatch.setattr(gaussianization, "STAGES", ((64, 150), (2, 300)))
@@ -273,7 +264,9 @@ def test_layers_start_where_derivatives_say_and_find_the_sources(monkeypatch):
     whitening = SimpleNamespace(basis=basis, variances=values)
     validation = np.arange(len(x)) % 10 == 0
     material = Material(
-        Bare(SimpleNamespace(whitening=whitening)),
+        None,
+        whitening,
+        {},
         mixture.X,
         x,
         scores,

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
-from latentflow.statistics.serial import block_length, normal_scores, serial_structure, variance_inflation
+from latentflow.statistics.ranks import normal_scores
+from latentflow.statistics.serial import block_length, serial_structure, variance_inflation
 
 
 def autoregressive(n: int, d: int, phi: float, rng: np.random.Generator) -> np.ndarray:

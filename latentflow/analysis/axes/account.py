@@ -16,6 +16,7 @@ import numpy as np
 from latentflow.analysis.measures import FastICASummary
 from latentflow.orientation.record import Orientation
 from latentflow.orientation.record import undetermined as unknown_angles
+from latentflow.score.networks import has_axes
 from latentflow.statistics.interval import Interval, Result
 
 WELL_DETERMINED = 0.1  # radians: 5.7°, a cosine of 0.995
@@ -123,7 +124,7 @@ def orientation_account(
     fastica: FastICASummary,
     c_ima: tuple[Interval, int],
     *,
-    network: str = "",
+    network: Mapping[str, Any] | None = None,
 ) -> OrientationAccount:
     """Account for an orientation.
 
@@ -136,8 +137,8 @@ def orientation_account(
         How FastICA's components match the latents on the evaluated rows.
     c_ima : (Interval, int)
         As from :func:`~latentflow.analysis.axes.ima.ima_contrast`.
-    network : str
-        The score network in words, as the fit recorded it. Axes of a ``separable`` part started from FastICA's.
+    network : mapping, optional
+        Settings of the score network. Axes of a separable part started from FastICA's.
 
     Returns
     -------
@@ -158,7 +159,7 @@ def orientation_account(
         agreement=None if anchored else fastica.agreement,
         matched=None if anchored else fastica.matched,
         correlation=None if anchored else fastica.correlation,
-        evidence=_evidence(orientation, fastica, network),
+        evidence=_evidence(orientation, fastica, network or {}),
         latents=determination(errors, names),
         undetermined=undetermined,
         conclusion=conclusion(orientation, undetermined),
@@ -171,16 +172,16 @@ def is_anchored(orientation: Orientation) -> bool:
     return orientation.method in ANCHORED or bool(orientation.details.get("anchored_to_ica", False))
 
 
-def started_from_ica(orientation: Orientation, network: str) -> str:
+def started_from_ica(orientation: Orientation, network: Mapping[str, Any]) -> str:
     """What was learned from FastICA's axes on and had a part in those of the latents; empty where nothing was.
 
-    ``network`` is the score network in words.
+    ``network`` has the settings of the score network.
     """
     if is_anchored(orientation) or orientation.method == "none":
         return ""
     if orientation.method == "gaussianization":
         return "layers that gave the axes"
-    return "network's own axes" if "separable" in network else ""
+    return "network's own axes" if has_axes(network) else ""
 
 
 def determination(angle_error: np.ndarray, names: Sequence[str]) -> tuple[LatentDetermination, ...]:
@@ -260,7 +261,7 @@ def _named(planes: Sequence[tuple[str, str]]) -> str:
     return told[0] if len(told) == 1 else f"{', '.join(told[:-1])} and {told[-1]}"
 
 
-def _evidence(orientation: Orientation, fastica: FastICASummary, network: str) -> str:
+def _evidence(orientation: Orientation, fastica: FastICASummary, network: Mapping[str, Any]) -> str:
     if is_anchored(orientation):
         return "Agreement with FastICA is no evidence here: the latents were aligned with ICA components."
     measured = f"Mean absolute rank correlation with matched FastICA components: {fastica.agreement:.2f}"

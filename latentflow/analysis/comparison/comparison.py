@@ -20,8 +20,8 @@ from latentflow.data.tables import open_table
 from latentflow.errors import DataError
 from latentflow.orientation.ordering import explained_variance
 from latentflow.statistics.interval import Interval, Result
+from latentflow.statistics.ranks import normal_scores
 from latentflow.statistics.resample import intervals
-from latentflow.statistics.serial import normal_scores
 
 #: Nats below 0 from which a lower bound is said to have failed.
 NOTHING_LEARNED = 0.02
@@ -302,8 +302,7 @@ def _notes(model: Any, material: Material, *, own: bool) -> tuple[str, ...]:
         found.append(
             "The latents were not oriented: their axes are arbitrary, and so is every match (latentflow orient)."
         )
-    network = str((model.record.get("network") or {}).get("structure", ""))
-    started = started_from_ica(model.orientation, network)
+    started = started_from_ica(model.orientation, model.network)
     if started:
         found.append(
             f"The {started} started from FastICA's, so that a high agreement with ICA components is weaker evidence "

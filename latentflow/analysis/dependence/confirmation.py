@@ -12,7 +12,7 @@ from latentflow.analysis.dependence.distance import distance_dependence
 from latentflow.analysis.dependence.nearest_neighbours import mutual_information
 from latentflow.analysis.measures import PairwiseDependence
 from latentflow.statistics.interval import Interval, Result
-from latentflow.statistics.serial import normal_scores
+from latentflow.statistics.ranks import normal_scores
 
 MOST_ROWS = 10_000
 MOST_PAIRS = 6

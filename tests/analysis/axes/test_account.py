@@ -25,6 +25,8 @@ from tests.analysis.exact_model import exact_setup
 NAMES = ("latent00", "latent01", "latent02", "latent03")
 FASTICA = FastICASummary(True, 9, "Converged.", 0.93, (1, 0, 2, 3), (0.95, -0.91, 0.9, 0.96))
 CONTRAST = (Interval(0.2, 0.1, 0.3), 800)
+RESIDUAL = {"kind": "residual", "dimension": 4, "width": 128, "depth": 5}
+SEPARABLE = {"kind": "separable", "dimension": 4}
 
 
 def errors(**planes: float) -> np.ndarray:
@@ -37,7 +39,7 @@ def errors(**planes: float) -> np.ndarray:
 
 
 def account(method: str = "jacobian", **changes) -> OrientationAccount:
-    network = changes.pop("network", "residual perceptron of 5 × 128")
+    network = changes.pop("network", RESIDUAL)
     fastica = changes.pop("fastica", FASTICA)
     fields = {"asked": method, "angle_error": errors(), **changes}
     return orientation_account(
@@ -64,7 +66,7 @@ def test_agreement_is_no_evidence_where_latents_were_anchored_to_it(found: Orien
 
 
 def test_a_network_whose_axes_started_from_fastica_is_not_called_free_of_it() -> None:
-    found = account(network="separable along learned axes + residual perceptron of 5 × 128")
+    found = account(network={"kind": "sum", "parts": [SEPARABLE, RESIDUAL]})
     assert "had no part" not in found.evidence
     assert "started from FastICA" in found.evidence
     assert found.agreement == 0.93

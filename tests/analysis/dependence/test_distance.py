@@ -12,7 +12,7 @@ from latentflow.analysis.dependence.distance import (
     weighted_chi2_sf,
     weighted_sums,
 )
-from latentflow.statistics.serial import normal_scores
+from latentflow.statistics.ranks import normal_scores
 
 
 def tied_columns(n: int) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,7 @@ from latentflow.analysis.dependence.nearest_neighbours import (
     mutual_information,
     nearest_neighbour_information,
 )
-from latentflow.statistics.serial import normal_scores
+from latentflow.statistics.ranks import normal_scores
 
 
 def bivariate(n: int, rho: float, rng: np.random.Generator, phi: float = 0.0) -> np.ndarray:
