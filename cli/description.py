@@ -115,12 +115,12 @@ def _named(planes: Sequence[tuple[str, str]]) -> str:
 
 def axis_lines(model: FittedFlow) -> list[str]:
     """The columns that each latent moves most, a line for each latent, and before them what the figures are."""
-    picture, preprocessor = model.picture, model.preprocessor
-    if picture is None:
+    mean_jacobians, preprocessor = model.mean_jacobians, model.preprocessor
+    if mean_jacobians is None:
         return []
     kept = preprocessor.kept
     spread = np.array([preprocessor.treatments[j].scale for j in kept])
-    moved = picture.mixing[kept] / np.where(spread > 0, spread, 1.0)[:, None]
+    moved = mean_jacobians.mixing[kept] / np.where(spread > 0, spread, 1.0)[:, None]
     lines = [field("moves most", "columns, in their standard deviations per unit of the source")]
     for i, name in enumerate(model.latent_names):
         most = abs(moved[:, i]).argsort()[::-1][:3]

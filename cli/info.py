@@ -67,7 +67,7 @@ def _of_model(file: Path) -> tuple[dict[str, Any], list[str]]:
 
 def _flow(model: FittedFlow) -> str:
     """Solver and grid, and the error of latents and how far two log|det| are apart, where that was measured."""
-    blended = "" if model.shares is None else ", orders blended"
+    blended = "" if model.blend_weights is None else ", orders blended"
     found = f"{len(model.sigmas) - 1} steps of {model.solver}{blended}, "
     found += f"noise {model.sigmas[0]:g} to {model.sigmas[-1]:g}"
     grid = model.record.get("grid")

@@ -304,9 +304,9 @@ class LatentFlow(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
     def _adopt(self) -> None:
         self.held_out_rows_ = np.flatnonzero(self.model_.roles == HELD_OUT)
         self.history_ = self.model_.record["history"]
-        picture = self.model_.picture
-        if picture is not None:
-            self.components_, self.mixing_, self.mean_ = picture.components, picture.mixing, picture.mean
+        found = self.model_.mean_jacobians
+        if found is not None:
+            self.components_, self.mixing_, self.mean_ = found.components, found.mixing, found.mean
 
     def _rows(self, X: ArrayLike | Path) -> Floats:
         check_is_fitted(self)

@@ -83,13 +83,13 @@ def folder(fitted_folder: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def scaled_folder(folder: Path) -> Path:
-    """The same with a model whose latents have the scale of their sources and a linear picture."""
+    """The same with a model whose latents have the scale of their sources and mean Jacobians."""
     path, rows = folder / "data.latentflow.safetensors", _rows()
     model = FittedFlow.load(path, device="cpu")
     turn = model.orientation.rotation
     scale = SourceScale.fit(model.flow, turn, model.encode(rows).latents, reach=model.reach, knots=17)
     scaled = replace(model, source_scale=scale)
-    replace(scaled, picture=scaled.linear_picture(rows[:50])).save(path)
+    replace(scaled, mean_jacobians=scaled.mean_jacobians_over(rows[:50])).save(path)
     return folder
 
 

@@ -158,13 +158,13 @@ def test_verbose_prints_losses(frame, capsys):
 
 @pytest.fixture(scope="module")
 def scaled(fitted, frame):
-    """The fitted estimator around a model that has the scale of its sources and a linear picture."""
+    """The fitted estimator around a model that has the scale of its sources and mean Jacobians."""
     model, rows = fitted.model_, frame.to_numpy(dtype=float)
     turn = model.orientation.rotation
     scale = SourceScale.fit(model.flow, turn, model.encode(rows).latents, reach=model.reach, knots=17)
     model = replace(model, source_scale=scale)
     estimator = copy.deepcopy(fitted)
-    estimator.model_ = replace(model, picture=model.linear_picture(rows[:50]))
+    estimator.model_ = replace(model, mean_jacobians=model.mean_jacobians(rows[:50]))
     return estimator
 
 
@@ -180,8 +180,8 @@ def test_components_and_mixing_are_there_after_loading(scaled, tmp_path, frame):
     scaled.save(tmp_path / "m.safetensors")
     loaded = LatentFlow.load(tmp_path / "m.safetensors")
     assert loaded.components_.shape == loaded.mixing_.T.shape == (3, 3)
-    np.testing.assert_array_equal(loaded.components_, scaled.model_.picture.components)
-    np.testing.assert_array_equal(loaded.mixing_, scaled.model_.picture.mixing)
+    np.testing.assert_array_equal(loaded.components_, scaled.model_.mean_jacobians.components)
+    np.testing.assert_array_equal(loaded.mixing_, scaled.model_.mean_jacobians.mixing)
     np.testing.assert_allclose(loaded.mean_, frame[:50].mean())
 
 

@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
-from latentflow.base.monotone import Bends, Curves
+from latentflow.base.monotone import Curves, MonotoneTransforms
 
 Floats = NDArray[np.float64]
 
@@ -70,8 +70,11 @@ class GaussianizationFlow(nn.Module):
                 for i in layers
             ]
         )
-        self.bends = nn.ModuleList(
-            [Bends([s.curves[i] if i < len(s.curves) else None for s in starts], k) for i in layers]
+        self.transforms = nn.ModuleList(
+            [
+                MonotoneTransforms([s.curves[i] if i < len(s.curves) else None for s in starts], k)
+                for i in layers
+            ]
         )
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -83,9 +86,9 @@ class GaussianizationFlow(nn.Module):
         """
         h = before = x.T.expand(len(self.matrices[0]), -1, -1)
         log_det = x.new_zeros(())
-        for matrix, bend in zip(self.matrices, self.bends, strict=True):
+        for matrix, transform in zip(self.matrices, self.transforms, strict=True):
             before = torch.bmm(matrix.transpose(1, 2), h)
-            h, log_slopes = bend(before)
+            h, log_slopes = transform(before)
             log_det = log_det + torch.linalg.slogdet(matrix)[1][:, None] + log_slopes.sum(1)
         return h, before, log_det
 
@@ -99,7 +102,7 @@ class GaussianizationFlow(nn.Module):
         kept = GaussianizationFlow.__new__(GaussianizationFlow)
         nn.Module.__init__(kept)
         kept.matrices = nn.ParameterList([nn.Parameter(m.detach()[starts]) for m in self.matrices])
-        kept.bends = nn.ModuleList([bend.keep(starts) for bend in self.bends])  # type: ignore[operator]
+        kept.transforms = nn.ModuleList([transform.keep(starts) for transform in self.transforms])  # type: ignore[operator]
         return kept
 
 
@@ -124,7 +127,7 @@ class GaussianizationFit:
     @property
     def layers(self) -> int:
         """How many there are."""
-        return len(self.flow.bends)
+        return len(self.flow.transforms)
 
     def latents(self, x: Floats) -> Floats:
         """Gaussianised coordinates of rows (n, k)."""

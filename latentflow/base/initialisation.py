@@ -29,7 +29,7 @@ APART, STEEPEST = 1e-6, 100.0
 
 
 @dataclass(frozen=True)
-class Peeled:
+class RemainingMixture:
     """What is left of a mixture, and the layers that have come off.
 
     Attributes
@@ -53,17 +53,17 @@ class Peeled:
     curves: tuple[Curves, ...] = ()
 
     @classmethod
-    def whole(cls, rows: Floats, jacobians: Floats) -> Peeled:
+    def whole(cls, rows: Floats, jacobians: Floats) -> RemainingMixture:
         """Nothing has come off yet: whitened rows, shape (m, k), and their ∂z/∂x, shape (m, k, k)."""
         return cls(rows, jacobians, np.eye(rows.shape[1]))
 
 
-def peel(mixture: Peeled, axes: Floats) -> Peeled:
+def remove_layer(mixture: RemainingMixture, axes: Floats) -> RemainingMixture:
     """One layer less.
 
     Parameters
     ----------
-    mixture : Peeled
+    mixture : RemainingMixture
     axes : ndarray, shape (k, k)
         The rotation V of the layer.
     """
@@ -73,7 +73,7 @@ def peel(mixture: Peeled, axes: Floats) -> Peeled:
     curves, h, slopes = _integrated(u, log_slopes)
     whiten = symmetric_whitening(h)
     left = (mixture.jacobians @ axes) / slopes[:, None, :]
-    return Peeled(
+    return RemainingMixture(
         rows=h @ whiten,
         jacobians=left @ np.linalg.inv(whiten),
         whitening=whiten,

@@ -44,7 +44,7 @@ class Curves:
     log_slope: Floats
 
 
-class Bends(nn.Module):
+class MonotoneTransforms(nn.Module):
     """Increasing functions of k coordinates, for several starts at once, the identity to start with.
 
     Parameters
@@ -70,12 +70,12 @@ class Bends(nn.Module):
         """t(u) and log t′, shape (starts, k, n) as u is."""
         slope, heights, scales = (functional.softplus(p) for p in (self.slope, self.heights, self.scales))
         flat = [part.flatten(0, 1) for part in (u, slope, heights, scales, self.middles, self.offset)]
-        value, log_slope = _Bend.apply(*flat)
+        value, log_slope = _MonotoneTransform.apply(*flat)
         return value.view_as(u), log_slope.view_as(u)
 
-    def keep(self, starts: list[int]) -> Bends:
+    def keep(self, starts: list[int]) -> MonotoneTransforms:
         """Those of some of the starts, a copy."""
-        kept = Bends([None] * len(starts), self.slope.shape[1])
+        kept = MonotoneTransforms([None] * len(starts), self.slope.shape[1])
         kept.load_state_dict({name: value[starts] for name, value in self.state_dict().items()})
         return kept.to(self.slope)
 
@@ -90,7 +90,7 @@ class Bends(nn.Module):
             )
             for name in ("at", "value", "log_slope")
         )
-        fitted = Bends([None] * len(curves), k)
+        fitted = MonotoneTransforms([None] * len(curves), k)
         with torch.no_grad():
             fitted.middles.copy_(
                 torch.quantile(at, torch.linspace(0.06, 0.94, UNITS), dim=2).permute(1, 2, 0)
@@ -119,7 +119,7 @@ def _spread(values: Floats, most: int) -> Floats:
     return values[:, np.linspace(0, values.shape[1] - 1, most).round().astype(int)]
 
 
-class _Bend(torch.autograd.Function):
+class _MonotoneTransform(torch.autograd.Function):
     """t(u) and log t′ of rows of numbers u, shape (j, n), each with a function of its own."""
 
     @staticmethod

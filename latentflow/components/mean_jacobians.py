@@ -1,4 +1,4 @@
-r"""The linear picture of the latents: which columns each one reads, and which it moves, on average.
+r"""Mean Jacobians of the latents: which columns each one reads, and which it moves, on average.
 
 The map between rows and latents is not linear, but its derivatives are matrices, and their means over rows are what
 an ICA calls unmixing and mixing:
@@ -34,7 +34,7 @@ ROWS, TANGENTS = 1000, 20_000
 
 
 @dataclass(frozen=True)
-class LinearPicture:
+class MeanJacobians:
     """Mean derivatives in the user's units.
 
     Attributes
@@ -57,59 +57,60 @@ class LinearPicture:
         return {"components": self.components, "mixing": self.mixing, "mean": self.mean}
 
     @classmethod
-    def from_state(cls, arrays: Mapping[str, Any]) -> LinearPicture:
+    def from_state(cls, arrays: Mapping[str, Any]) -> MeanJacobians:
         """The picture that :meth:`state` wrote."""
         return cls(arrays["components"], arrays["mixing"], arrays["mean"])
 
+    @classmethod
+    def over(
+        cls,
+        preprocessor: Preprocessor,
+        flow: ProbabilityFlow,
+        rotation: Floats,
+        X: Floats,
+        *,
+        scale: SourceScale | None = None,
+    ) -> MeanJacobians:
+        """Mean Jacobians of encoder and decoder over rows.
 
-def linear_picture(
-    preprocessor: Preprocessor,
-    flow: ProbabilityFlow,
-    rotation: Floats,
-    X: Floats,
-    *,
-    scale: SourceScale | None = None,
-) -> LinearPicture:
-    """Mean Jacobians of encoder and decoder over rows.
+        Parameters
+        ----------
+        preprocessor : Preprocessor
+        flow : ProbabilityFlow
+        rotation : ndarray, shape (k, k)
+            V of the orientation.
+        X : ndarray, shape (n, D)
+            Rows in the user's units. Of many, up to 1 000 spread evenly over them are taken, fewer the more latents
+            there are, as each row costs k tangents of the flow.
+        scale : SourceScale, optional
+            Derivatives of the sources and by the sources, instead of the latents. Where a source has gaps between modes
+            the decoder is steep in the scale of the latents, and the mean of its derivative uncertain; not so here.
 
-    Parameters
-    ----------
-    preprocessor : Preprocessor
-    flow : ProbabilityFlow
-    rotation : ndarray, shape (k, k)
-        V of the orientation.
-    X : ndarray, shape (n, D)
-        Rows in the user's units. Of many, up to 1 000 spread evenly over them are taken, fewer the more latents there
-        are, as each row costs k tangents of the flow.
-    scale : SourceScale, optional
-        Derivatives of the sources and by the sources, instead of the latents. Where a source has gaps between modes
-        the decoder is steep in the scale of the latents, and the mean of its derivative uncertain; not so here.
-
-    Returns
-    -------
-    LinearPicture
-    """
-    k = preprocessor.n_flow
-    most = int(np.clip(TANGENTS // k, 16, ROWS))
-    rows = X[np.unique(np.linspace(0, len(X) - 1, min(most, len(X))).astype(int))]
-    continuous = preprocessor.continuous(rows)
-    inside, slopes = preprocessor.whiten(continuous)[0][:, :k], _tail_slopes(preprocessor, continuous)
-    white = preprocessor.whitening
-    root = np.sqrt(white.variances[:k])
-    whiten, restore = (
-        (white.basis[:, :k] / root).T / white.scale,
-        white.scale[:, None] * white.basis[:, :k] * root,
-    )
-    reads, moves, counted = np.zeros((k, len(whiten.T))), np.zeros((len(whiten.T), k)), 0
-    for part in np.array_split(np.arange(len(rows)), -(-len(rows) * k * k // CHUNK_ENTRIES)):
-        forward, backward = _jacobians(flow, rotation, inside[part], scale)
-        usable = np.isfinite(forward).all(axis=(1, 2)) & np.isfinite(backward).all(axis=(1, 2))
-        tilt = slopes[part][usable]
-        reads += ((forward[usable] @ whiten) * tilt[:, None, :]).sum(axis=0)
-        moves += ((restore @ backward[usable]) / tilt[:, :, None]).sum(axis=0)
-        counted += int(usable.sum())
-    components, mixing = _in_all_columns(preprocessor, reads / counted, moves / counted)
-    return LinearPicture(components, mixing, np.asarray(X.mean(axis=0)))
+        Returns
+        -------
+        MeanJacobians
+        """
+        k = preprocessor.n_flow
+        most = int(np.clip(TANGENTS // k, 16, ROWS))
+        rows = X[np.unique(np.linspace(0, len(X) - 1, min(most, len(X))).astype(int))]
+        continuous = preprocessor.continuous(rows)
+        inside, slopes = preprocessor.whiten(continuous)[0][:, :k], _tail_slopes(preprocessor, continuous)
+        white = preprocessor.whitening
+        root = np.sqrt(white.variances[:k])
+        whiten, restore = (
+            (white.basis[:, :k] / root).T / white.scale,
+            white.scale[:, None] * white.basis[:, :k] * root,
+        )
+        reads, moves, counted = np.zeros((k, len(whiten.T))), np.zeros((len(whiten.T), k)), 0
+        for part in np.array_split(np.arange(len(rows)), -(-len(rows) * k * k // CHUNK_ENTRIES)):
+            forward, backward = _jacobians(flow, rotation, inside[part], scale)
+            usable = np.isfinite(forward).all(axis=(1, 2)) & np.isfinite(backward).all(axis=(1, 2))
+            tilt = slopes[part][usable]
+            reads += ((forward[usable] @ whiten) * tilt[:, None, :]).sum(axis=0)
+            moves += ((restore @ backward[usable]) / tilt[:, :, None]).sum(axis=0)
+            counted += int(usable.sum())
+        components, mixing = _in_all_columns(preprocessor, reads / counted, moves / counted)
+        return cls(components, mixing, np.asarray(X.mean(axis=0)))
 
 
 def _jacobians(

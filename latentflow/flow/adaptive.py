@@ -47,25 +47,25 @@ class Adaptive:
         """Not known before the integration, which alone can tell; count calls instead."""
         raise ValueError(f"evaluations of the adaptive solver {self.method} depend on the rows")
 
-    def integrate(self, velocity: Drift, y: Tensor, grid: Sequence[float]) -> Tensor:
+    def integrate(self, v_prediction: Drift, y: Tensor, grid: Sequence[float]) -> Tensor:
         """State at the end of a grid of u = log σ, of which only the ends matter."""
         if self.axis == "sigma":
-            return self._on_sigma(velocity, y, grid)
+            return self._on_sigma(v_prediction, y, grid)
         ends = torch.tensor([grid[0], grid[-1]], dtype=torch.float64, device=y.device)
 
         def drift(u: Tensor, state: Tensor) -> Tensor:
-            return velocity(float(u), state) * (-0.5 / math.cosh(float(u)))
+            return v_prediction(float(u), state) * (-0.5 / math.cosh(float(u)))
 
         return self._solve(drift, y, ends)
 
-    def _on_sigma(self, velocity: Drift, y: Tensor, grid: Sequence[float]) -> Tensor:
+    def _on_sigma(self, v_prediction: Drift, y: Tensor, grid: Sequence[float]) -> Tensor:
         ends = torch.tensor([grid[0], grid[-1]], dtype=torch.float64, device=y.device).exp()
 
         def noise(sigma: Tensor, x: Tensor) -> Tensor:
             level = float(sigma)
             scale = math.sqrt(1 + level * level)
             state = x / scale
-            return (level * state - velocity(math.log(level), state)) / scale
+            return (level * state - v_prediction(math.log(level), state)) / scale
 
         x = self._solve(noise, y * math.sqrt(1 + float(ends[0]) ** 2), ends)
         return x / math.sqrt(1 + float(ends[1]) ** 2)

@@ -2,7 +2,7 @@
 
 How many past values pay depends on how the field bends there and on the steps around it. With the weights
 w₅ + s₁ (w₄ − w₅) + s₂ (w₃ − w₅) + s₃ (w₂ − w₅) the method converges with the lowest order at least, whatever the
-shares s, because each of the orders does. Which shares serve a field best is found along with its grid
+blend weights s, because each of the orders does. Which blend weights serve a field best is found along with its grid
 (:mod:`latentflow.flow.calibration`): coefficients that are learned for one field, as those of bespoke solvers are
 (Shaul et al. 2023, arXiv 2310.19075), with consistency kept by construction.
 """
@@ -28,25 +28,31 @@ class Blended(Multistep):
 
     Parameters
     ----------
-    shares : nested tuple, or Tensor, shape (steps, 2, 3)
+    blend_weights : nested tuple, or Tensor, shape (steps, 2, 3)
         Of the three lower orders, highest first, in the predictor and in the corrector of each step of the one grid
         that they belong to. A tensor can be differentiated.
     back : nested tuple, shape (steps, 2, 3)
         The same for the way back, from the other end of the grid.
     """
 
-    shares: Any = ()
+    blend_weights: Any = ()
     back: Any = ()
 
     @classmethod
-    def of(cls, base: Multistep, shares: Any, back: Any = ()) -> Blended:
-        """A method blended by shares, and by those of the way back: tensors, which stay so, or arrays."""
-        return cls(base.prediction, base.order, base.corrector, shares=_frozen(shares), back=_frozen(back))
+    def of(cls, base: Multistep, blend_weights: Any, back: Any = ()) -> Blended:
+        """A method blended by weights, and by those of the way back: tensors, which stay so, or arrays."""
+        return cls(
+            base.prediction,
+            base.order,
+            base.corrector,
+            blend_weights=_frozen(blend_weights),
+            back=_frozen(back),
+        )
 
     @property
     def returning(self) -> Blended:
         """The method for the way back over the same grid."""
-        return replace(self, shares=self.back, back=self.shares)
+        return replace(self, blend_weights=self.back, back=self.blend_weights)
 
     def _weights(self, grid: Tensor, most: int, ahead: int) -> list[Any]:
         own = super()._weights(grid, most, ahead)
@@ -54,12 +60,12 @@ class Blended(Multistep):
         for lower in range(1, LOWER + 1):
             for n, fewer in enumerate(super()._weights(grid, most - lower, ahead)):
                 padded = functional.pad(fewer, (0, len(own[n]) - len(fewer)))
-                blend[n] = blend[n] + self.shares[n][ahead][lower - 1] * (padded - own[n])
+                blend[n] = blend[n] + self.blend_weights[n][ahead][lower - 1] * (padded - own[n])
         return blend
 
 
-def _frozen(shares: Any) -> Any:
+def _frozen(blend_weights: Any) -> Any:
     """Nested tuples of an array."""
-    if isinstance(shares, np.ndarray):
-        return tuple(_frozen(part) for part in shares) if shares.ndim else float(shares)
-    return shares
+    if isinstance(blend_weights, np.ndarray):
+        return tuple(_frozen(part) for part in blend_weights) if blend_weights.ndim else float(blend_weights)
+    return blend_weights

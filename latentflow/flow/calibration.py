@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from latentflow.flow.descent import BASE, WARM, Draft, Trial
+from latentflow.flow.descent import BASE, WARM, CalibrationObjective, Draft
 from latentflow.flow.grids import log_uniform_grid
 from latentflow.flow.probability_flow import ProbabilityFlow
 from latentflow.flow.solvers import Solver, solver_of
@@ -53,7 +53,7 @@ class CalibratedGrid:
     solver : str
         A name in :data:`latentflow.flow.solvers.SOLVERS`.
     sigmas : ndarray, shape (steps + 1,)
-    shares : ndarray, shape (2, steps, 2, 3)
+    blend_weights : ndarray, shape (2, steps, 2, 3)
         Of lower orders in each step, there and back.
     accuracy : float
         That was asked for.
@@ -72,7 +72,7 @@ class CalibratedGrid:
 
     solver: str
     sigmas: Floats
-    shares: Floats
+    blend_weights: Floats
     accuracy: float
     mean_error: float
     max_error: float
@@ -83,12 +83,12 @@ class CalibratedGrid:
     @property
     def method(self) -> Solver:
         """The solver with its blend of orders."""
-        return solver_of(self.solver, self.shares)
+        return solver_of(self.solver, self.blend_weights)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values without the grid itself, for the training record."""
         found = asdict(self)
-        del found["shares"]
+        del found["blend_weights"]
         return {"steps": len(found.pop("sigmas")) - 1, **found}
 
     def warnings(self) -> list[str]:
@@ -124,13 +124,13 @@ def calibrate(denoiser: Denoiser, x: Tensor, ends: tuple[float, float], accuracy
     -------
     CalibratedGrid
     """
-    trial = Trial.of(denoiser, x, ends, accuracy)
+    objective = CalibrationObjective.of(denoiser, x, ends, accuracy)
     # a fine accuracy wants more steps than are worth a descent: their shape is found on fewer
     steps = min(max(round(20 * (COMMON / max(accuracy, SHAPING)) ** (1 / FALL)), FEWEST), MOST)
-    draft = trial.descend(Draft.first(ends, steps, accuracy), DESCENT)
+    draft = objective.descend(Draft.first(ends, steps, accuracy), DESCENT)
     good, bad, shorter = None, FEWEST - 1, SHORTER
     while True:
-        excess = trial.excess(draft)
+        excess = objective.excess(draft)
         if excess <= 1:
             good = draft
         else:
@@ -141,11 +141,11 @@ def calibrate(denoiser: Denoiser, x: Tensor, ends: tuple[float, float], accuracy
         if bad == MOST or (good is not None and (steps >= good.steps or not shorter)):
             break
         shorter -= good is not None
-        draft = trial.descend(draft.resampled(steps), POLISH, WARM)
+        draft = objective.descend(draft.resampled(steps), POLISH, WARM)
     found = good or draft
-    while (folds := trial.folds(found)) and found.steps < MOST:
-        found = trial.descend(found.resampled(math.ceil(1.15 * found.steps)), POLISH, WARM)
-    return _result(trial, found, folds, trial.log_det_gap(found))
+    while (folds := objective.folds(found)) and found.steps < MOST:
+        found = objective.descend(found.resampled(math.ceil(1.15 * found.steps)), POLISH, WARM)
+    return _result(objective, found, folds, objective.log_det_gap(found))
 
 
 def calibrate_steps(denoiser: Denoiser, x: Tensor, ends: tuple[float, float], steps: int) -> CalibratedGrid:
@@ -162,20 +162,20 @@ def calibrate_steps(denoiser: Denoiser, x: Tensor, ends: tuple[float, float], st
     CalibratedGrid
         Whether the map folds, and its log|det|, are not looked at.
     """
-    trial = Trial.of(denoiser, x, ends, 1e-5)
-    return _result(trial, trial.descend(Draft.first(ends, steps), 2 * DESCENT))
+    objective = CalibrationObjective.of(denoiser, x, ends, 1e-5)
+    return _result(objective, objective.descend(Draft.first(ends, steps), 2 * DESCENT))
 
 
 def _result(
-    trial: Trial, draft: Draft, folds: bool | None = None, log_det_gap: float | None = None
+    objective: CalibrationObjective, draft: Draft, folds: bool | None = None, log_det_gap: float | None = None
 ) -> CalibratedGrid:
     """A draft with its errors, and a blend for the way back."""
-    error = trial.errors(draft)
+    error = objective.errors(draft)
     return CalibratedGrid(
         solver=BASE,
-        sigmas=np.asarray(trial.flow(draft).sigmas),
-        shares=np.stack([draft.shares, trial.way_back(draft, BACK)]),
-        accuracy=trial.accuracy,
+        sigmas=np.asarray(objective.flow(draft).sigmas),
+        blend_weights=np.stack([draft.blend_weights, objective.way_back(draft, BACK)]),
+        accuracy=objective.accuracy,
         mean_error=float(error.mean()),
         max_error=float(error.max()),
         rows=len(error),

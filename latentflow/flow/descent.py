@@ -14,7 +14,7 @@ from torch import Tensor
 
 from latentflow.flow.blending import LOWER, Blended
 from latentflow.flow.grids import blended_grid, log_uniform_grid
-from latentflow.flow.multistep import Velocity
+from latentflow.flow.multistep import VPrediction
 from latentflow.flow.probability_flow import EXACT_TRACE_DIMENSION, ProbabilityFlow
 from latentflow.flow.runge_kutta import DORMAND_PRINCE
 from latentflow.flow.solvers import PREDICTOR_CORRECTORS
@@ -52,12 +52,12 @@ class Draft:
     ----------
     nodes : ndarray, shape (steps + 1,)
         log σ.
-    shares : ndarray, shape (steps, 2, 3)
+    blend_weights : ndarray, shape (steps, 2, 3)
         As in :class:`latentflow.flow.blending.Blended`.
     """
 
     nodes: Floats
-    shares: Floats
+    blend_weights: Floats
 
     @classmethod
     def first(cls, ends: tuple[float, float], steps: int, accuracy: float = 1.0) -> Draft:
@@ -65,8 +65,8 @@ class Draft:
 
         On coarse grids the worst rows of order 4 are better than those of order 5.
         """
-        shares = np.zeros((steps, 2, LOWER)) if accuracy < SINGLE else _fourth_order(steps)
-        return cls(np.log(blended_grid(*ends, steps)), shares)
+        blend_weights = np.zeros((steps, 2, LOWER)) if accuracy < SINGLE else _fourth_order(steps)
+        return cls(np.log(blended_grid(*ends, steps)), blend_weights)
 
     @property
     def steps(self) -> int:
@@ -76,7 +76,7 @@ class Draft:
     @property
     def solver(self) -> Blended:
         """The method with its blend."""
-        return Blended.of(PREDICTOR_CORRECTORS[BASE], self.shares)
+        return Blended.of(PREDICTOR_CORRECTORS[BASE], self.blend_weights)
 
     def resampled(self, steps: int) -> Draft:
         """A grid of another length whose steps are spread and blended in much the same way."""
@@ -89,13 +89,13 @@ class Draft:
         at = np.linspace(0, self.steps, steps + 1)
         nodes = np.interp(at, np.arange(self.steps + 1), smooth)
         centres, own = (at[1:] + at[:-1]) / 2, np.arange(self.steps) + 0.5
-        columns = self.shares.reshape(self.steps, -1).T
-        shares = np.stack([np.interp(centres, own, _smooth(column)) for column in columns], axis=1)
-        return Draft(nodes, shares.reshape(steps, *self.shares.shape[1:]))
+        columns = self.blend_weights.reshape(self.steps, -1).T
+        blend_weights = np.stack([np.interp(centres, own, _smooth(column)) for column in columns], axis=1)
+        return Draft(nodes, blend_weights.reshape(steps, *self.blend_weights.shape[1:]))
 
 
 @dataclass(frozen=True)
-class Trial:
+class CalibrationObjective:
     """Errors of drafts on calibration rows, and descent on them.
 
     Attributes
@@ -115,12 +115,14 @@ class Trial:
     accuracy: float
 
     @classmethod
-    def of(cls, denoiser: Denoiser, x: Tensor, ends: tuple[float, float], accuracy: float) -> Trial:
+    def of(
+        cls, denoiser: Denoiser, x: Tensor, ends: tuple[float, float], accuracy: float
+    ) -> CalibrationObjective:
         """Choose the rows, and solve for them."""
         denoiser, x = copy.deepcopy(denoiser).double().eval().requires_grad_(False), x.double()
         start = evenly(x, max(64, min(ROWS, NUMBERS // x.shape[1]))) / math.sqrt(1 + ends[0] ** 2)
         with torch.no_grad():
-            target = _converged(partial(_velocity, denoiser), start, ends, 0.3 * accuracy)
+            target = _converged(partial(_v_prediction, denoiser), start, ends, 0.3 * accuracy)
         solved = target.isfinite().all(1)
         return cls(denoiser, start[solved], target[solved], ends, accuracy)
 
@@ -128,7 +130,7 @@ class Trial:
         """‖z − z*‖ of each row, shape (n,); infinite where z is not finite."""
         with torch.no_grad():
             found = draft.solver.integrate(
-                partial(_velocity, self.denoiser), self.start, draft.nodes.tolist()
+                partial(_v_prediction, self.denoiser), self.start, draft.nodes.tolist()
             )
         return torch.nan_to_num((found - self.target).norm(dim=1), nan=math.inf)
 
@@ -187,21 +189,21 @@ class Trial:
         start, target = self.start[rows].to(dtype), self.target[rows].to(dtype)
         first, length = float(draft.nodes[0]), float(np.ptp(draft.nodes))
         logits = torch.as_tensor(np.log(np.diff(draft.nodes))).requires_grad_()
-        shares = torch.as_tensor(draft.shares).clone().requires_grad_()
-        moved = [logits, shares] if self.accuracy >= SINGLE else [logits]
+        blend_weights = torch.as_tensor(draft.blend_weights).clone().requires_grad_()
+        moved = [logits, blend_weights] if self.accuracy >= SINGLE else [logits]
         optimiser = torch.optim.Adam(moved, betas=(0.9, 0.97))
         best, best_error = draft, math.inf
-        solver = Blended.of(PREDICTOR_CORRECTORS[BASE], shares)
+        solver = Blended.of(PREDICTOR_CORRECTORS[BASE], blend_weights)
         for rate in rates:
             optimiser.param_groups[0]["lr"] = float(rate)
             steps = torch.cat([logits.new_zeros(1), torch.softmax(logits, 0).cumsum(0)])
             nodes = first + length * steps
-            found = solver.integrate(partial(_velocity, denoiser), start, nodes)
+            found = solver.integrate(partial(_v_prediction, denoiser), start, nodes)
             error = (found - target).square().sum(1).mean().log()
             if not torch.isfinite(error):
                 break
             if float(error.detach()) < best_error:
-                best = Draft(nodes.detach().numpy().copy(), shares.detach().numpy().copy())
+                best = Draft(nodes.detach().numpy().copy(), blend_weights.detach().numpy().copy())
                 best_error = float(error.detach())
             optimiser.zero_grad()
             error.backward()
@@ -214,24 +216,24 @@ class Trial:
         What is lowered is the mean logarithm of the distance from the start, in which steep rows weigh no more than
         others.
         """
-        shares = _fourth_order(draft.steps)
+        blend_weights = _fourth_order(draft.steps)
         if draft.steps > LONGEST:
-            return shares
+            return blend_weights
         denoiser = copy.deepcopy(self.denoiser).to(torch.float32)
         start = evenly(self.start, SOME)
         with torch.no_grad():
-            end = draft.solver.integrate(partial(_velocity, self.denoiser), start, draft.nodes.tolist())
+            end = draft.solver.integrate(partial(_v_prediction, self.denoiser), start, draft.nodes.tolist())
         start, end = start.to(torch.float32), end.to(torch.float32)
         nodes = torch.as_tensor(draft.nodes[::-1].copy())
-        found = torch.as_tensor(shares).requires_grad_()
+        found = torch.as_tensor(blend_weights).requires_grad_()
         optimiser = torch.optim.Adam([found], betas=(0.9, 0.97))
         solver = Blended.of(PREDICTOR_CORRECTORS[BASE], found)
         for rate in BACK * (1 - np.arange(iterations) / iterations):
             optimiser.param_groups[0]["lr"] = float(rate)
-            back = solver.integrate(partial(_velocity, denoiser), end, nodes)
+            back = solver.integrate(partial(_v_prediction, denoiser), end, nodes)
             loss = ((back - start).square().sum(1) + RESOLVED).log().mean()
             if not torch.isfinite(loss):
-                return shares
+                return blend_weights
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -245,9 +247,9 @@ def evenly(x: Tensor, most: int) -> Tensor:
 
 def _fourth_order(steps: int) -> Floats:
     """Shares of order 4 alone, shape (steps, 2, 3)."""
-    shares = np.zeros((steps, 2, LOWER))
-    shares[:, :, 0] = 1.0
-    return shares
+    blend_weights = np.zeros((steps, 2, LOWER))
+    blend_weights[:, :, 0] = 1.0
+    return blend_weights
 
 
 def _smooth(values: Floats) -> Floats:
@@ -255,18 +257,18 @@ def _smooth(values: Floats) -> Floats:
     return np.convolve(np.pad(values, 1, mode="edge"), [0.25, 0.5, 0.25], mode="valid")
 
 
-def _velocity(denoiser: Denoiser, u: Tensor | float, y: Tensor) -> Tensor:
-    return denoiser.velocity(y, u.exp() if isinstance(u, Tensor) else math.exp(u))
+def _v_prediction(denoiser: Denoiser, u: Tensor | float, y: Tensor) -> Tensor:
+    return denoiser.v_prediction(y, u.exp() if isinstance(u, Tensor) else math.exp(u))
 
 
-def _converged(velocity: Velocity, y: Tensor, ends: tuple[float, float], tolerance: float) -> Tensor:
+def _converged(v_prediction: VPrediction, y: Tensor, ends: tuple[float, float], tolerance: float) -> Tensor:
     """The solution: the steps of a fifth-order method are doubled until that changes no more than the tolerance.
 
     What is left is about a thirtieth of that.
     """
     before, steps = None, 32
     while True:
-        found = DORMAND_PRINCE.integrate(velocity, y, np.log(log_uniform_grid(*ends, steps)).tolist())
+        found = DORMAND_PRINCE.integrate(v_prediction, y, np.log(log_uniform_grid(*ends, steps)).tolist())
         if (
             before is not None and float((found - before).norm(dim=1).mean()) <= tolerance
         ) or steps >= FINEST:

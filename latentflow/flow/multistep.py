@@ -1,11 +1,11 @@
 r"""Multistep solvers on arbitrary grids: one evaluation of the denoiser a step, coefficients computed from the grid.
 
 A prediction m of the denoiser (:mod:`latentflow.flow.predictions`) is extrapolated as the polynomial through its last
-values and integrated exactly against its kernel. Of the velocity this is the exponential form of the Adams–Bashforth
-method, of the data the multistep DPM-Solver++ (Lu et al. 2022, arXiv 2211.01095), of the noise DEIS (Zhang & Chen
-2023, arXiv 2204.13902, eq. 14). With a corrector the state is integrated again by the polynomial through the new
-value too, which costs no evaluation: a predictor-corrector method without the last evaluation, PEC (Hairer, Nørsett &
-Wanner 1993, § III.1), in diffusion models UniPC (Zhao et al. 2023, arXiv 2302.04867).
+values and integrated exactly against its kernel. Of the v-prediction this is the exponential form of the
+Adams–Bashforth method, of the data the multistep DPM-Solver++ (Lu et al. 2022, arXiv 2211.01095), of the noise DEIS
+(Zhang & Chen 2023, arXiv 2204.13902, eq. 14). With a corrector the state is integrated again by the polynomial through
+the new value too, which costs no evaluation: a predictor-corrector method without the last evaluation, PEC (Hairer,
+Nørsett & Wanner 1993, § III.1), in diffusion models UniPC (Zhao et al. 2023, arXiv 2302.04867).
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from latentflow.flow.quadrature import polynomial_weights
 from latentflow.flow.runge_kutta import RK4
 
 #: F(u, y) at u = log σ; u is a tensor where the grid is to be differentiated.
-Velocity = Callable[[Any, Tensor], Tensor]
+VPrediction = Callable[[Any, Tensor], Tensor]
 #: Where the values lie on the axis of the polynomial.
 AXES: dict[str, Callable[[Tensor], Tensor]] = {"log_sigma": lambda u: u, "sigma": torch.exp}
 
 
-#: A point at which the velocity was evaluated, and the velocity.
+#: A point at which the v-prediction was evaluated, and the v-prediction.
 Kept = tuple[Tensor, Tensor]
 
 
@@ -39,27 +39,27 @@ class Step:
     Attributes
     ----------
     scale : S(u₁)/S(u₀)
-    of_state, of_velocity : α and β at u₀
+    of_state, of_v : α and β at u₀
     predictor, corrector : weights of the predictions up to u₀, and up to u₁; the latter empty without a corrector
     """
 
     scale: Any
     of_state: Any
-    of_velocity: Any
+    of_v: Any
     predictor: Any
     corrector: Any
 
-    def predict(self, y: Tensor, velocity: Tensor) -> Tensor:
+    def predict(self, y: Tensor, v_prediction: Tensor) -> Tensor:
         """The prediction α y + β F."""
         if isinstance(self.of_state, Tensor):
-            return self.of_state * y + self.of_velocity * velocity
-        moved = velocity if self.of_velocity == 1 else self.of_velocity * velocity
+            return self.of_state * y + self.of_v * v_prediction
+        moved = v_prediction if self.of_v == 1 else self.of_v * v_prediction
         return torch.add(moved, y, alpha=self.of_state) if self.of_state else moved
 
     def frozen(self) -> Step:
         """The same as floats."""
         predictor, corrector = (torch.as_tensor(part).tolist() for part in (self.predictor, self.corrector))
-        return Step(float(self.scale), float(self.of_state), float(self.of_velocity), predictor, corrector)
+        return Step(float(self.scale), float(self.of_state), float(self.of_v), predictor, corrector)
 
 
 @dataclass(frozen=True)
@@ -97,19 +97,23 @@ class Multistep:
         return steps + 3 * min(steps, self.order - 1) * self.started
 
     def integrate(
-        self, velocity: Velocity, y: Tensor, grid: Sequence[float] | Tensor, kept: list[Kept] | None = None
+        self,
+        v_prediction: VPrediction,
+        y: Tensor,
+        grid: Sequence[float] | Tensor,
+        kept: list[Kept] | None = None,
     ) -> Tensor:
         """State at the end of a grid.
 
         Parameters
         ----------
-        velocity : callable
+        v_prediction : callable
         y : Tensor
             State at ``grid[0]``.
         grid : sequence of float, or Tensor
             u = log σ, increasing or decreasing; by a tensor the result can be differentiated.
         kept : list, optional
-            Takes the point and the velocity of each evaluation at a node.
+            Takes the point and the v-prediction of each evaluation at a node.
 
         Returns
         -------
@@ -118,14 +122,14 @@ class Multistep:
         plan = self.plan(grid)
         point, history = y, list[Tensor]()
         for n, step in enumerate(plan):
-            found = velocity(grid[n], point)
+            found = v_prediction(grid[n], point)
             if kept is not None:
                 kept.append((point, found))
             history = [step.predict(point, found), *history][: self.order]
             if n and self.corrector:
                 y = combine(plan[n - 1].scale, y, plan[n - 1].corrector, history)
             if self.started and n < self.order - 1:
-                point = _runge_kutta(velocity, point, found, grid[n], grid[n + 1])
+                point = _runge_kutta(v_prediction, point, found, grid[n], grid[n + 1])
             else:
                 point = combine(step.scale, y, step.predictor, history)
             if not self.corrector:
@@ -140,12 +144,12 @@ class Multistep:
 
     def _plan(self, grid: Tensor) -> list[Step]:
         kind = PREDICTIONS[self.prediction]
-        scale, of_state, of_velocity = kind.scale(grid), kind.of_state(grid), kind.of_velocity(grid)
+        scale, of_state, of_v = kind.scale(grid), kind.of_state(grid), kind.of_v(grid)
         most = self.order - self.corrector
         predictors = self._weights(grid, most, 0)
         correctors = self._weights(grid, most, 1) if self.corrector else [()] * len(predictors)
         return [
-            Step(scale[n + 1] / scale[n], of_state[n], of_velocity[n], predictor, corrector)
+            Step(scale[n + 1] / scale[n], of_state[n], of_v[n], predictor, corrector)
             for n, (predictor, corrector) in enumerate(zip(predictors, correctors, strict=True))
         ]
 
@@ -185,11 +189,11 @@ def combine(scale: Any, y: Tensor, weights: Sequence[Any] | Tensor, values: Sequ
     return moved
 
 
-def _runge_kutta(velocity: Velocity, y: Tensor, found: Tensor, u: Any, end: Any) -> Tensor:
-    """A classical Runge–Kutta step whose first velocity is known."""
+def _runge_kutta(v_prediction: VPrediction, y: Tensor, found: Tensor, u: Any, end: Any) -> Tensor:
+    """A classical Runge–Kutta step whose first v-prediction is known."""
     known = [found]
 
     def remembered(at: float, state: Tensor) -> Tensor:
-        return known.pop() if known else velocity(at, state)
+        return known.pop() if known else v_prediction(at, state)
 
     return RK4.integrate(remembered, y, (float(u), float(end)))

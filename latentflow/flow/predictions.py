@@ -1,6 +1,6 @@
 r"""What a solver may extrapolate of a denoiser, and how the variance-preserving state follows from it exactly.
 
-With u = log σ, c = 1/√(1+σ²), s = σc, the state y = c x and the angular velocity F of
+With u = log σ, c = 1/√(1+σ²), s = σc, the state y = c x and the v-prediction F of
 :mod:`latentflow.score.denoisers`, the probability flow dy/du = −σ/(1+σ²) F can be written for several predictions
 m = α y + β F, each as
 
@@ -9,7 +9,7 @@ m = α y + β F, each as
 ============  =============  ==========  ====  ==============  ==========================================
 prediction    m              α           β     κ               S
 ============  =============  ==========  ====  ==============  ==========================================
-velocity      F              0           1     −σ/(1+σ²)       1
+v-prediction      F              0           1     −σ/(1+σ²)       1
 slope         −σ/(1+σ²) F    0           κ_F   1               1, the plain ODE in log σ
 data          D = c y + s F  c           s     −1/σ            s (Lu et al. 2022, arXiv 2211.01095, eq. 8)
 noise         ε = s y − c F  s           −c    σ               c (Lu et al. 2022, arXiv 2206.00927, eq. 3.4)
@@ -33,20 +33,20 @@ class Prediction:
 
     Attributes
     ----------
-    of_state, of_velocity : callable
+    of_state, of_v : callable
         α and β.
     kernel, scale : callable
         κ and S.
     """
 
     of_state: Function
-    of_velocity: Function
+    of_v: Function
     kernel: Function
     scale: Function
 
 
 def speed(u: Tensor) -> Tensor:
-    """−σ/(1+σ²): dy/du for a velocity F of one."""
+    """−σ/(1+σ²): dy/du for a v-prediction F of one."""
     return -0.5 / torch.cosh(u)
 
 
@@ -59,7 +59,7 @@ def _sine(u: Tensor) -> Tensor:
 
 
 PREDICTIONS = {
-    "velocity": Prediction(torch.zeros_like, torch.ones_like, speed, torch.ones_like),
+    "v_prediction": Prediction(torch.zeros_like, torch.ones_like, speed, torch.ones_like),
     "slope": Prediction(torch.zeros_like, speed, torch.ones_like, torch.ones_like),
     "data": Prediction(_cosine, _sine, lambda u: -torch.exp(-u), _sine),
     "noise": Prediction(_sine, lambda u: -_cosine(u), torch.exp, _cosine),

@@ -4,7 +4,7 @@ In the variance-preserving state y = x/√(1+σ²) and on the axis u = log σ,
 
     dy/du = −σ/(1+σ²) F(y, σ),      d log|det ∂y/∂y₀| /du = −σ/(1+σ²) tr ∂F/∂y
 
-with F the angular velocity of :mod:`latentflow.score.denoisers` (probability flow: Song et al. 2021,
+with F the v-prediction of :mod:`latentflow.score.denoisers` (probability flow: Song et al. 2021,
 arXiv 2011.13456, eq. 13; log-determinant: the instantaneous change of variables of Chen et al. 2018,
 arXiv 1806.07366, theorem 1). A row x enters as x(σ_min) = x, so y₀ = x/√(1+σ_min²), and its latent is
 z = y(σ_max).
@@ -218,39 +218,39 @@ class ProbabilityFlow:
         """Without the fields, which are made again where they are wanted."""
         return {each.name: getattr(self, each.name) for each in fields(self)}
 
-    def _velocity(self, u: float, y: Tensor) -> Tensor:
-        return self._field(u).velocities(y)
+    def _v_prediction(self, u: float, y: Tensor) -> Tensor:
+        return self._field(u).v_predictions(y)
 
     def _forward(self, x: Tensor) -> Tensor:
         y = x / self._matching
-        return self._method.integrate(self._velocity, y, self._nodes)
+        return self._method.integrate(self._v_prediction, y, self._nodes)
 
     def _traced(self, x: Tensor) -> tuple[Tensor, Trajectory | None]:
         """The encoder, and how it got there where its solver is a multistep one."""
         if not isinstance(self._method, Multistep):
             return self._forward(x), None
         kept: list[Kept] = []
-        z = self._method.integrate(self._velocity, x / self._matching, self._nodes, kept)
+        z = self._method.integrate(self._v_prediction, x / self._matching, self._nodes, kept)
         return z, Trajectory.of(kept)
 
     def _shoot(self, trajectory: Trajectory, miss: Tensor, by: Pass) -> Tensor:
-        return self._matching * trajectory.moved_start(self._velocity, self._nodes, miss, by)
+        return self._matching * trajectory.moved_start(self._v_prediction, self._nodes, miss, by)
 
     def _backward(self, z: Tensor) -> Tensor:
         method = self._method.returning if isinstance(self._method, Blended) else self._method
-        return method.integrate(self._velocity, z, self._nodes[::-1]) * self._matching
+        return method.integrate(self._v_prediction, z, self._nodes[::-1]) * self._matching
 
     def _integrate_augmented(self, x: Tensor, trace: Trace) -> Tensor:
         """The state with its log-determinant as last column, shape (n, d + 1)."""
         d = x.shape[1]
 
-        def velocity(u: float, state: Tensor) -> Tensor:
+        def v_prediction(u: float, state: Tensor) -> Tensor:
             found, divergence = trace(u, state[:, :d])
             return torch.cat([found, divergence[:, None]], dim=1)
 
         y = x / self._matching
         start = torch.cat([y, y.new_zeros(len(y), 1)], dim=1)
-        return self._method.integrate(velocity, start, self._nodes)
+        return self._method.integrate(v_prediction, start, self._nodes)
 
     def _exact_trace(self, probes: Tensor) -> Trace:
         """F and Σ vₖᵀ (∂F/∂y) vₖ for the same directions at every row."""
@@ -265,7 +265,7 @@ class ProbabilityFlow:
         """F and vᵀ (∂F/∂y) v for a direction of each row's own."""
 
         def trace(u: float, y: Tensor) -> tuple[Tensor, Tensor]:
-            pushed = jvp(self._field(u).velocity, (y,), (directions,))
+            pushed = jvp(self._field(u).v_prediction, (y,), (directions,))
             return pushed[0], (pushed[1] * directions).sum(1)
 
         return trace
@@ -275,13 +275,13 @@ class ProbabilityFlow:
         d = x.shape[1]
         basis = torch.eye(d, dtype=x.dtype, device=x.device)
 
-        def velocity(u: float, state: Tensor) -> Tensor:
+        def v_prediction(u: float, state: Tensor) -> Tensor:
             found, derivatives = self._field(u).push_forward(state[:, :, 0], basis)
             return torch.cat([found[:, :, None], derivatives.permute(1, 2, 0) @ state[:, :, 1:]], dim=2)
 
         start = torch.cat([x[:, :, None], basis.expand(len(x), d, d)], dim=2)
         start = start / self._matching
-        return self._method.integrate(velocity, start, self._nodes)
+        return self._method.integrate(v_prediction, start, self._nodes)
 
 
 def _trace_probes(d: int, like: Tensor) -> Tensor:

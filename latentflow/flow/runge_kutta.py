@@ -49,11 +49,11 @@ class RungeKutta:
             slopes.append(drift(u + node * du, _advance(y, du, row, slopes)))
         return _advance(y, du, self.weights, slopes)
 
-    def integrate(self, velocity: Drift, y: Tensor, grid: Sequence[float]) -> Tensor:
-        """State at the end of a grid of u = log σ, by the velocity F(u, y) of the state."""
+    def integrate(self, v_prediction: Drift, y: Tensor, grid: Sequence[float]) -> Tensor:
+        """State at the end of a grid of u = log σ, by the v-prediction F(u, y) of the state."""
 
         def drift(u: float, state: Tensor) -> Tensor:
-            return velocity(u, state) * (-0.5 / math.cosh(u))
+            return v_prediction(u, state) * (-0.5 / math.cosh(u))
 
         return integrate(self, drift, y, grid)
 
@@ -105,18 +105,20 @@ class ExponentialMidpoint:
         """Two a step."""
         return 2 * steps
 
-    def integrate(self, velocity: Drift, y: Tensor, grid: Sequence[float]) -> Tensor:
-        """State at the end of a grid of u = log σ, by the velocity F(u, y) of the state."""
+    def integrate(self, v_prediction: Drift, y: Tensor, grid: Sequence[float]) -> Tensor:
+        """State at the end of a grid of u = log σ, by the v-prediction F(u, y) of the state."""
         for u, u_next in pairwise(grid):
             middle = 0.5 * (u + u_next)
-            half = self._move(u, u, y, velocity(u, y), y, middle)
-            y = self._move(u, middle, half, velocity(middle, half), y, u_next)
+            half = self._move(u, u, y, v_prediction(u, y), y, middle)
+            y = self._move(u, middle, half, v_prediction(middle, half), y, u_next)
         return y
 
-    def _move(self, u: float, at: float, state: Tensor, velocity: Tensor, y: Tensor, end: float) -> Tensor:
+    def _move(
+        self, u: float, at: float, state: Tensor, v_prediction: Tensor, y: Tensor, end: float
+    ) -> Tensor:
         """y at ``end`` from y at u, where the prediction is that of a state at a node ``at``."""
-        scale, of_state, of_velocity = _constant(self.prediction, u, at, end)
-        return torch.add(scale * y + of_state * state, velocity, alpha=of_velocity)
+        scale, of_state, of_v = _constant(self.prediction, u, at, end)
+        return torch.add(scale * y + of_state * state, v_prediction, alpha=of_v)
 
 
 @lru_cache(maxsize=4096)
@@ -125,7 +127,7 @@ def _constant(prediction: str, u: float, at: float, end: float) -> tuple[float, 
     points = torch.tensor([u, at, end], dtype=torch.float64)
     scale = kind.scale(points)
     weight = polynomial_weights(points[:1], points[0], points[2], kind.kernel)[0] * scale[2]
-    state, speeds = kind.of_state(points)[1] * weight, kind.of_velocity(points)[1] * weight
+    state, speeds = kind.of_state(points)[1] * weight, kind.of_v(points)[1] * weight
     return float(scale[2] / scale[0]), float(state), float(speeds)
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from latentflow.flow.multistep import Kept, Multistep, Velocity, combine
+from latentflow.flow.multistep import Kept, Multistep, VPrediction, combine
 from latentflow.flow.solvers import PREDICTOR_CORRECTORS
 
 
@@ -47,36 +47,36 @@ PASSES = (
 
 @dataclass(frozen=True)
 class Trajectory:
-    """States and velocities at the nodes of a grid but the last, as a forward integration met them.
+    """States and v-predictions at the nodes of a grid but the last, as a forward integration met them.
 
     Attributes
     ----------
-    points, velocities : Tensor, shape (steps, n, d)
+    points, v_predictions : Tensor, shape (steps, n, d)
     """
 
     points: Tensor
-    velocities: Tensor
+    v_predictions: Tensor
 
     @classmethod
     def of(cls, kept: Sequence[Kept]) -> Trajectory:
         """From what :meth:`latentflow.flow.multistep.Multistep.integrate` kept."""
-        points, velocities = zip(*kept, strict=True)
-        return cls(torch.stack(points), torch.stack(velocities))
+        points, v_predictions = zip(*kept, strict=True)
+        return cls(torch.stack(points), torch.stack(v_predictions))
 
     def rows(self, rows: Tensor) -> Trajectory:
         """The trajectories of some rows."""
-        return Trajectory(self.points[:, rows], self.velocities[:, rows])
+        return Trajectory(self.points[:, rows], self.v_predictions[:, rows])
 
     def put(self, rows: Tensor, others: Trajectory) -> None:
         """Replace the trajectories of some rows, in place."""
-        self.points[:, rows], self.velocities[:, rows] = others.points, others.velocities
+        self.points[:, rows], self.v_predictions[:, rows] = others.points, others.v_predictions
 
-    def moved_start(self, velocity: Velocity, grid: Sequence[float], miss: Tensor, by: Pass) -> Tensor:
+    def moved_start(self, v_prediction: VPrediction, grid: Sequence[float], miss: Tensor, by: Pass) -> Tensor:
         """The difference at ``grid[0]`` that goes with a difference at ``grid[-1]``, shape (n, d).
 
         Parameters
         ----------
-        velocity : callable
+        v_prediction : callable
         grid : sequence of float
             u = log σ of the forward integration, its end included.
         miss : Tensor, shape (n, d)
@@ -91,7 +91,7 @@ class Trajectory:
         for n, step in enumerate(plan):
             # nothing is known at the end itself: the first node inwards stands in for it, then for itself
             node = nodes[max(0, n - 1)]
-            found = velocity(grid[node], self.points[node] + moved) - self.velocities[node]
+            found = v_prediction(grid[node], self.points[node] + moved) - self.v_predictions[node]
             history = [found, *history][: by.solver.order]
             if n and by.solver.corrector:
                 difference = combine(1, difference, plan[n - 1].corrector, history)

@@ -1,7 +1,7 @@
 """The solvers of the probability flow, by name.
 
-Each integrates the variance-preserving state over a grid of u = log σ, from the velocity F(u, y) alone, so any of them
-takes any denoiser, and any denoiser's tangents. `reports/solvers` measures them against each other.
+Each integrates the variance-preserving state over a grid of u = log σ, from the v-prediction F(u, y) alone, so any of
+them takes any denoiser, and any denoiser's tangents. `reports/solvers` measures them against each other.
 """
 
 from __future__ import annotations
@@ -38,18 +38,20 @@ class Solver(Protocol):
         ...
 
     def evaluations(self, steps: int) -> int:
-        """Evaluations of the velocity that ``steps`` steps take."""
+        """Evaluations of the v-prediction that ``steps`` steps take."""
         ...
 
     def integrate(
-        self, velocity: Callable[[Any, Tensor], Tensor], y: Tensor, grid: Sequence[float]
+        self, v_prediction: Callable[[Any, Tensor], Tensor], y: Tensor, grid: Sequence[float]
     ) -> Tensor:
         """State at the end of a grid of u = log σ, shape of y, the state at its start."""
         ...
 
 
 #: Those that fitted models take, on a calibrated grid (`reports/solvers`).
-PREDICTOR_CORRECTORS = {f"pec{order}": Multistep("velocity", order, corrector=True) for order in (3, 4, 5)}
+PREDICTOR_CORRECTORS = {
+    f"pec{order}": Multistep("v_prediction", order, corrector=True) for order in (3, 4, 5)
+}
 
 SOLVERS: dict[str, Solver] = {
     "euler": EULER,
@@ -60,7 +62,7 @@ SOLVERS: dict[str, Solver] = {
     # Adams–Bashforth in log σ
     **{f"ab{order}": Multistep("slope", order, started=True) for order in (2, 3, 4, 5)},
     # the exponential forms: predictors, and predictor-correctors
-    **{f"eab{order}": Multistep("velocity", order) for order in (2, 3, 4, 5)},
+    **{f"eab{order}": Multistep("v_prediction", order) for order in (2, 3, 4, 5)},
     **PREDICTOR_CORRECTORS,
     # samplers of the literature, their polynomials integrated exactly (2M as published takes ½h(1 − e⁻ʰ) for its slope)
     "ddim": Multistep("noise", 1),
@@ -73,8 +75,8 @@ SOLVERS: dict[str, Solver] = {
 }
 
 
-def solver_of(name: str, shares: NDArray[np.float64] | None) -> Solver:
-    """A solver by its name, its orders blended for one grid where shares are given, shape (2, steps, 2, 3).
+def solver_of(name: str, blend_weights: NDArray[np.float64] | None) -> Solver:
+    """A solver by its name, its orders blended for one grid where blend weights are given, shape (2, steps, 2, 3).
 
     The first of them serve the way from the smallest noise level to the largest, the others the way back.
 
@@ -83,4 +85,4 @@ def solver_of(name: str, shares: NDArray[np.float64] | None) -> Solver:
     KeyError
         If there is no such solver, or none of this name whose orders can be blended.
     """
-    return SOLVERS[name] if shares is None else Blended.of(PREDICTOR_CORRECTORS[name], *shares)
+    return SOLVERS[name] if blend_weights is None else Blended.of(PREDICTOR_CORRECTORS[name], *blend_weights)

@@ -67,7 +67,7 @@ def sampling_trajectory(
 
     def drift(u: float, y: Tensor) -> Tensor:
         sigma = math.exp(u)
-        return denoiser.velocity(y, sigma) * (-sigma / (1 + sigma * sigma))
+        return denoiser.v_prediction(y, sigma) * (-sigma / (1 + sigma * sigma))
 
     states = z.new_empty((len(levels), *z.shape))
     nodes, y = np.log(levels), z

@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialise
 from torch import Tensor
 
-from latentflow.components.mean_jacobians import LinearPicture
+from latentflow.components.mean_jacobians import MeanJacobians
 from latentflow.components.source_scale import SourceScale
 from latentflow.data.preprocess import Preprocessor
 from latentflow.errors import ModelFileError
@@ -66,15 +66,15 @@ def model_bytes(model: Mapping[str, Any]) -> bytes:
     named |= {f"orientation.{k}": v for k, v in turned.items()}
     if model["source_scale"] is not None:
         named |= {f"source_scale.{k}": v for k, v in model["source_scale"].state().items()}
-    if model["picture"] is not None:
-        named |= {f"linear_picture.{k}": v for k, v in model["picture"].state().items()}
+    if model["mean_jacobians"] is not None:
+        named |= {f"linear_picture.{k}": v for k, v in model["mean_jacobians"].state().items()}
     tensors = {k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in named.items()}
     for name, value in model["denoiser"].state_dict().items():
         # weights are trained in single precision, which holds them exactly
         tensors[f"denoiser.{name}"] = value.detach().to("cpu", torch.float32).contiguous()
     tensors["flow.sigmas"] = torch.tensor(np.asarray(model["sigmas"]), dtype=torch.float64)
-    if model["shares"] is not None:
-        tensors["flow.shares"] = torch.tensor(np.asarray(model["shares"]), dtype=torch.float64)
+    if model["blend_weights"] is not None:
+        tensors["flow.shares"] = torch.tensor(np.asarray(model["blend_weights"]), dtype=torch.float64)
     tensors["rows.role"] = torch.from_numpy(np.ascontiguousarray(model["roles"]))
     return serialise(tensors, metadata={_HEADER: json.dumps(header, ensure_ascii=False, sort_keys=True)})
 
@@ -130,13 +130,13 @@ def read_model(source: Path) -> dict[str, Any]:
 def _fields(header: dict[str, Any], tensors: dict[str, Tensor]) -> dict[str, Any]:
     denoiser = NetworkDenoiser(build_network(header["network"]))
     denoiser.load_state_dict(_named(tensors, "denoiser."))
-    turned, scale, picture = (
+    turned, scale, mean_jacobians = (
         _arrays(tensors, part) for part in ("orientation.", "source_scale.", "linear_picture.")
     )
     solver = header["solver"]
     if solver not in SOLVERS:
         raise KeyError(f"solver {solver}")
-    shares = tensors["flow.shares"].numpy() if "flow.shares" in tensors else None
+    blend_weights = tensors["flow.shares"].numpy() if "flow.shares" in tensors else None
     return {
         "preprocessor": Preprocessor.from_state(header["preprocessor"], _arrays(tensors, "preprocessor.")),
         "denoiser": denoiser,
@@ -144,13 +144,13 @@ def _fields(header: dict[str, Any], tensors: dict[str, Tensor]) -> dict[str, Any
         if "flow.sigmas" in tensors
         else log_uniform_grid(**header["grid"]),
         "solver": solver,
-        "shares": shares,
+        "blend_weights": blend_weights,
         "record": header["record"],
         "roles": tensors["rows.role"].numpy(),
         "reach": header["reach"],
         "orientation": Orientation.from_state(header["orientation"], turned) if turned else None,
         "source_scale": SourceScale.from_state(scale) if scale else None,
-        "picture": LinearPicture.from_state(picture) if picture else None,
+        "mean_jacobians": MeanJacobians.from_state(mean_jacobians) if mean_jacobians else None,
     }
 
 

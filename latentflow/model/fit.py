@@ -252,7 +252,7 @@ def fit_flow(
         denoiser=denoiser,
         sigmas=grid.sigmas,
         solver=grid.solver,
-        shares=grid.shares,
+        blend_weights=grid.blend_weights,
         record=record,
         roles=split.role,
         reach=float(fixed.norm(dim=1).max()),

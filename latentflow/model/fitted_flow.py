@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import chi2
 from torch import Tensor
 
-from latentflow.components.mean_jacobians import LinearPicture, linear_picture
+from latentflow.components.mean_jacobians import MeanJacobians
 from latentflow.components.source_scale import SourceScale
 from latentflow.data.preprocess import Preprocessor
 from latentflow.errors import DataError, LatentFlowError, LatentFlowWarning
@@ -58,7 +58,7 @@ class FittedFlow:
         The frozen grid of noise levels, in whitened units.
     solver : str
         A name in :data:`latentflow.flow.solvers.SOLVERS`.
-    shares : ndarray, shape (2, steps, 2, 3), optional
+    blend_weights : ndarray, shape (2, steps, 2, 3), optional
         The blend of its orders on this grid, there and back (:mod:`latentflow.flow.blending`).
     record : dict
         What was done to fit this: rows, split, seed, sizes, history, seconds, warnings.
@@ -70,7 +70,7 @@ class FittedFlow:
         The rotation of the latents; by default they stay as the flow gives them.
     source_scale : SourceScale, optional
         From oriented latents to sources; made for this orientation.
-    picture : LinearPicture, optional
+    mean_jacobians : MeanJacobians, optional
         Mean Jacobians over training rows; made for this orientation, and in source scale where there is one.
     device : torch.device
     dtype : torch.dtype
@@ -82,13 +82,13 @@ class FittedFlow:
     denoiser: Denoiser
     sigmas: Floats
     solver: str = "ab4"
-    shares: Floats | None = None
+    blend_weights: Floats | None = None
     record: dict[str, Any] = field(default_factory=dict)
     roles: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
     reach: float = math.inf
     orientation: Orientation = None  # type: ignore[assignment]  # set below where it is not given
     source_scale: SourceScale | None = None
-    picture: LinearPicture | None = None
+    mean_jacobians: MeanJacobians | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     dtype: torch.dtype = torch.float64
 
@@ -116,7 +116,7 @@ class FittedFlow:
     @cached_property
     def flow(self) -> ProbabilityFlow:
         """The probability flow on whitened tensors of this model's device and dtype, before any orientation."""
-        return ProbabilityFlow(self.denoiser, self.sigmas, solver_of(self.solver, self.shares))
+        return ProbabilityFlow(self.denoiser, self.sigmas, solver_of(self.solver, self.blend_weights))
 
     @property
     def network(self) -> dict[str, Any]:
@@ -312,7 +312,7 @@ class FittedFlow:
         kept = without(encoding.latents, removed)
         return self.decode(kept, encoding.carried, first_row=first_row).reshape(samples.shape)
 
-    def linear_picture(self, X: ArrayLike) -> LinearPicture:
+    def mean_jacobians_over(self, X: ArrayLike) -> MeanJacobians:
         """Mean Jacobians over rows in the user's units: which columns each latent reads, and which it moves.
 
         They are of the sources where the model has their scale, as ``components_`` and ``mixing_`` of an ICA with
@@ -324,11 +324,11 @@ class FittedFlow:
 
         Returns
         -------
-        LinearPicture
+        MeanJacobians
         """
         rows = np.asarray(X, dtype=np.float64)
         turn = self.orientation.rotation
-        return linear_picture(self.preprocessor, self.flow, turn, rows, scale=self.source_scale)
+        return MeanJacobians.over(self.preprocessor, self.flow, turn, rows, scale=self.source_scale)
 
     def log_prob(self, X: ArrayLike, *, log_det: str = "continuous") -> Floats:
         """log p of each row in nats, in the user's units, shape (n,); ``log_det`` as in :meth:`encode`."""

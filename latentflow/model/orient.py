@@ -74,7 +74,7 @@ def orient(
     Returns
     -------
     FittedFlow
-        With ``orientation``, ``source_scale`` and ``picture`` that belong together.
+        With ``orientation``, ``source_scale`` and ``mean_jacobians`` that belong together.
 
     Raises
     ------
@@ -259,8 +259,8 @@ def arranged(model: FittedFlow, orientation: Orientation, X: Floats, z: Floats) 
         angle_error=orientation.angle_error[np.ix_(order, order)],
     )
     scale = scale.arranged(np.arange(len(sign)), sign)
-    oriented = replace(model, orientation=turned, source_scale=scale, picture=None)
-    return replace(oriented, picture=oriented.linear_picture(X))
+    oriented = replace(model, orientation=turned, source_scale=scale, mean_jacobians=None)
+    return replace(oriented, mean_jacobians=oriented.mean_jacobians_over(X))
 
 
 def _roles(model: FittedFlow, n: int, roles: NDArray[np.uint8] | None) -> NDArray[np.uint8] | None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from latentflow.base.fastica import ICAAxes, ica_axes
 from latentflow.base.gaussianization import GaussianizationFit, Start, fit_gaussianization
-from latentflow.base.initialisation import Peeled, curves_to_normal, peel
+from latentflow.base.initialisation import RemainingMixture, curves_to_normal, remove_layer
 from latentflow.data.whitening import Whitening
 from latentflow.errors import LatentFlowError
 from latentflow.flow.probability_flow import ProbabilityFlow
@@ -239,9 +239,9 @@ def layered_fits(material: Material, layers: int) -> tuple[GaussianizationFit, .
     axes are FastICA's, or those of the derivatives again. With two layers, functions of the columns make one more
     start, which a post-non-linear mixture wants.
     """
-    ends = [Peeled.whole(*material.jacobians)]
+    ends = [RemainingMixture.whole(*material.jacobians)]
     for _ in range(layers - 1):
-        ends = [peel(end, axes) for end in ends for axes in _readings(end)]
+        ends = [remove_layer(end, axes) for end in ends for axes in _readings(end)]
     starts = []
     for number, end in enumerate(ends):
         for last, axes in (
@@ -250,11 +250,11 @@ def layered_fits(material: Material, layers: int) -> tuple[GaussianizationFit, .
         ):
             matrices = (*end.matrices, end.whitening @ axes.rotation)
             curves = (*end.curves, curves_to_normal(end.rows @ axes.rotation))
-            starts.append(Start(f"peeled {number}, {last}", matrices, curves))
+            starts.append(Start(f"layer-wise {number}, {last}", matrices, curves))
     return _fits(material, [*starts, *([_of_columns(material)] if layers == 2 else [])])
 
 
-def _readings(mixture: Peeled) -> tuple[Floats, Floats]:
+def _readings(mixture: RemainingMixture) -> tuple[Floats, Floats]:
     """Axes of the outermost layer of what is left."""
     return (
         pull_back_axes(mixture.jacobians).rotation,

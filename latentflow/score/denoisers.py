@@ -4,7 +4,8 @@ Whitened coordinates are assumed (zero mean, unit covariance, so σ_data = 1). T
 
 * the denoiser D(x; σ) itself;
 * the score ∇log p_σ(x) = (D(x; σ) − x) / σ² (Tweedie's formula; Robbins 1956, Efron 2011);
-* the angular velocity F(y, σ), where y = x/√(1+σ²) is the variance-preserving state and θ = arctan σ:
+* the v-prediction F(y, σ) (Salimans & Ho 2022, arXiv 2202.00512, with the sign turned: F ≈ sin θ x₀ − cos θ ε, where
+  they have v = cos θ ε − sin θ x₀), where y = x/√(1+σ²) is the variance-preserving state and θ = arctan σ:
   the probability-flow ODE (Song et al. 2021, arXiv 2011.13456, eq. 13) becomes dy/dθ = −F(y, σ), with every
   quantity of order one and no division by σ. F is what the network learns: with the preconditioning of
   Karras et al. (2022, arXiv 2206.00364, table 1, σ_data = 1),
@@ -39,7 +40,7 @@ def noise_level(x: Tensor, sigma: Tensor | float) -> Tensor:
 
 
 class Denoiser(nn.Module):
-    """Base of networks and closed forms alike; a subclass gives ``forward`` or ``velocity``, or both.
+    """Base of networks and closed forms alike; a subclass gives ``forward`` or ``v_prediction``, or both.
 
     Notes
     -----
@@ -51,10 +52,10 @@ class Denoiser(nn.Module):
         """Posterior mean E[x₀ | x₀ + σ ε = x], shape (n, d)."""
         s = noise_level(x, sigma)
         scale = torch.sqrt(1 + s * s)
-        return x / scale**2 + s / scale * self.velocity(x / scale, sigma)
+        return x / scale**2 + s / scale * self.v_prediction(x / scale, sigma)
 
-    def velocity(self, y: Tensor, sigma: Tensor | float) -> Tensor:
-        """Angular velocity F(y, σ) = (D(x; σ) − x/(1+σ²)) √(1+σ²)/σ at y = x/√(1+σ²), shape (n, d)."""
+    def v_prediction(self, y: Tensor, sigma: Tensor | float) -> Tensor:
+        """v-prediction F(y, σ) = (D(x; σ) − x/(1+σ²)) √(1+σ²)/σ at y = x/√(1+σ²), shape (n, d)."""
         s = noise_level(y, sigma)
         scale = torch.sqrt(1 + s * s)
         return (self(y * scale, sigma) - y / scale) * scale / s
@@ -63,7 +64,7 @@ class Denoiser(nn.Module):
         """F(y, σ), shape (n, d), and its derivatives along directions of shape (k, d), shape (k, n, d)."""
 
         def along(direction: Tensor) -> tuple[Tensor, Tensor]:
-            found = jvp(lambda q: self.velocity(q, sigma), (y,), (direction.expand_as(y),))
+            found = jvp(lambda q: self.v_prediction(q, sigma), (y,), (direction.expand_as(y),))
             return found[0], found[1]
 
         values, derivatives = vmap(along)(directions)
@@ -80,7 +81,7 @@ class Denoiser(nn.Module):
             Precision in which a network evaluates; by default that of its weights. What it takes and gives has the
             precision of the state. A closed form follows the state.
         """
-        return PlainField(self.velocity, self.push_forward, float(sigma))
+        return PlainField(self.v_prediction, self.push_forward, float(sigma))
 
     def score(self, x: Tensor, sigma: Tensor | float) -> Tensor:
         """Score ∇ₓ log p_σ(x) = (D(x; σ) − x)/σ², shape (n, d)."""
@@ -100,8 +101,8 @@ class NetworkDenoiser(Denoiser):
         super().__init__()
         self.network = network
 
-    def velocity(self, y: Tensor, sigma: Tensor | float) -> Tensor:
-        """Angular velocity F(y, σ): the network's output itself."""
+    def v_prediction(self, y: Tensor, sigma: Tensor | float) -> Tensor:
+        """v-prediction F(y, σ): the network's output itself."""
         return self.network(y, noise_level(y, sigma).log().reshape(-1))
 
     def push_forward(self, y: Tensor, sigma: Tensor | float, directions: Tensor) -> tuple[Tensor, Tensor]:

@@ -25,7 +25,7 @@ GPU_BYTES = 1 << 28
 
 
 class FieldAt(ABC):
-    """The angular velocity F(·, σ) at one noise level, and its derivatives.
+    """The v-prediction F(·, σ) at one noise level, and its derivatives.
 
     All methods can be differentiated in y (``torch.func.jvp``, ``vjp``), not in the weights. A field is made from
     the weights as they are, and shares memory with some of them: when they change, it has to be taken again.
@@ -36,14 +36,14 @@ class FieldAt(ABC):
         """Rows, or rows times directions, in one call that make it fastest."""
         return 1024
 
-    def velocities(self, y: Tensor) -> Tensor:
+    def v_predictions(self, y: Tensor) -> Tensor:
         """F(y, σ), shape (n, d), of as many states as one likes, taken as many at once as is fastest."""
         if len(y) <= self.rows_at_once:
-            return self.velocity(y)
-        return torch.cat([self.velocity(part) for part in y.split(self.rows_at_once)])
+            return self.v_prediction(y)
+        return torch.cat([self.v_prediction(part) for part in y.split(self.rows_at_once)])
 
     @abstractmethod
-    def velocity(self, y: Tensor) -> Tensor:
+    def v_prediction(self, y: Tensor) -> Tensor:
         """F(y, σ), shape (n, d), of variance-preserving states y, shape (n, d)."""
 
     @abstractmethod
@@ -66,7 +66,7 @@ class PlainField(FieldAt):
     pushed: Callable[[Tensor, float, Tensor], tuple[Tensor, Tensor]]
     sigma: float
 
-    def velocity(self, y: Tensor) -> Tensor:
+    def v_prediction(self, y: Tensor) -> Tensor:
         """F(y, σ), shape (n, d)."""
         return self.field(y, self.sigma)
 
@@ -91,13 +91,13 @@ class FieldSum(FieldAt):
         """Rows, or rows times directions, in one call that make the most demanding part fastest."""
         return min(part.rows_at_once for part in self.parts)
 
-    def velocities(self, y: Tensor) -> Tensor:
+    def v_predictions(self, y: Tensor) -> Tensor:
         """F(y, σ), shape (n, d), every part taking as many states at once as suits it."""
-        return reduce(torch.add, (part.velocities(y) for part in self.parts))
+        return reduce(torch.add, (part.v_predictions(y) for part in self.parts))
 
-    def velocity(self, y: Tensor) -> Tensor:
+    def v_prediction(self, y: Tensor) -> Tensor:
         """F(y, σ), shape (n, d)."""
-        return reduce(torch.add, (part.velocity(y) for part in self.parts))
+        return reduce(torch.add, (part.v_prediction(y) for part in self.parts))
 
     def push_forward(self, y: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
         """F(y, σ), shape (n, d), and its derivatives along directions (k, d), shape (k, n, d)."""

@@ -58,7 +58,7 @@ class ResidualField(FieldAt):
         """Rows, or rows times directions, in one call that make it fastest."""
         return rows_in_cache(self.inlet.shape[1], self.inlet)
 
-    def velocity(self, y: Tensor) -> Tensor:
+    def v_prediction(self, y: Tensor) -> Tensor:
         """F(y, σ), shape (n, d)."""
         start = y.to(self.inlet.dtype)
         h = torch.addmm(self.inlet_bias, start, self.inlet)

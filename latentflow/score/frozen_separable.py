@@ -12,8 +12,8 @@ from latentflow.score.frozen import FieldAt, activated, rows_in_cache
 from latentflow.score.layers import silu_and_slope
 from latentflow.score.piecewise import REACH, TOLERANCES, Table, tabulate
 
-#: Rows from which `velocities` goes by a table: making one was measured to cost as much as 2 000 to 3 500 rows of the
-#: network, and it is kept.
+#: Rows from which `v_predictions` goes by a table: making one was measured to cost as much as 2 000 to 3 500 rows of
+#: the network, and it is kept.
 BREAK_EVEN = 3072
 
 
@@ -92,14 +92,14 @@ class SeparableField(FieldAt):
         """Rows, or rows times directions, in one call that make it fastest: a coordinate's units at a time."""
         return rows_in_cache(self.along.mixing.shape[1], self.along.mixing)
 
-    def velocities(self, y: Tensor) -> Tensor:
+    def v_predictions(self, y: Tensor) -> Tensor:
         """F(y, σ), shape (n, d), by a table from `BREAK_EVEN` rows on, which is right to rounding.
 
         Only the number of rows decides, so a call finds the same whatever was asked before.
         """
         table = self._table if len(y) >= BREAK_EVEN else None
         if table is None:
-            return super().velocities(y)
+            return super().v_predictions(y)
         s = torch.mm(self.axes.T, y.to(self.axes.dtype).T)
         inside = s.abs() <= REACH  # not a number is not
         far = (~inside).any(0).nonzero()[:, 0]
@@ -107,9 +107,9 @@ class SeparableField(FieldAt):
             s = torch.where(inside, s, 0.0)  # huge powers would spoil gradients
         along = torch.cat([table.value(part) for part in s.split(rows_in_cache(len(s), s), dim=1)], dim=1)
         found = torch.mm(along.T, self.axes.T).to(y.dtype)
-        return found.index_copy(0, far, super().velocities(y[far])) if len(far) else found
+        return found.index_copy(0, far, super().v_predictions(y[far])) if len(far) else found
 
-    def velocity(self, y: Tensor) -> Tensor:
+    def v_prediction(self, y: Tensor) -> Tensor:
         """F(y, σ), shape (n, d)."""
         along = self.along.value(torch.mm(self.axes.T, y.to(self.axes.dtype).T))
         return torch.mm(along.T, self.axes.T).to(y.dtype)

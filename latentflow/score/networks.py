@@ -1,6 +1,6 @@
 """The networks behind the score: a residual perceptron, a separable part along given axes, and their sum.
 
-All map (y, log σ) to F of shape (n, d), the angular velocity that
+All map (y, log σ) to F of shape (n, d), the v-prediction that
 :class:`~latentflow.score.denoisers.NetworkDenoiser` preconditions. y has shape (n, d) and log σ shape (g,), where g
 divides n: the rows come in g equal groups of neighbours, one noise level each. So g = 1 is one level for all rows and
 g = n one for each; what depends on σ alone is computed once a group. All have ``push_forward``, which gives F and its

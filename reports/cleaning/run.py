@@ -146,7 +146,7 @@ def _artefacts(
     artefact: np.ndarray,
     splits: tuple[str, ...],
     rule: Callable[[np.ndarray], tuple[list[int], int]],
-    picture: Path,
+    mean_jacobians: Path,
     preset: str,
     device: str,
     *,
@@ -190,7 +190,7 @@ def _artefacts(
             "runs": runs,
         }
         if split == splits[-1]:
-            artefact_figure(recording, artefact, stops, found["fits"]).savefig(picture, dpi=110)
+            artefact_figure(recording, artefact, stops, found["fits"]).savefig(mean_jacobians, dpi=110)
     return found
 
 

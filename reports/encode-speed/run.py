@@ -142,10 +142,10 @@ def evaluation(case: Subject, repeats: int) -> list[dict[str, Any]]:
         few = y[: max(1, chunk // d)]
         with torch.inference_mode():
             # of the network itself, also where the field goes by a table
-            products = products_of(partial(FieldAt.velocities, field, y))
+            products = products_of(partial(FieldAt.v_predictions, field, y))
             works: dict[str, Work] = {
-                "plain": partial(denoiser.velocity, y, 0.5),
-                "field": partial(field.velocities, y),
+                "plain": partial(denoiser.v_prediction, y, 0.5),
+                "field": partial(field.v_predictions, y),
                 "products": replay(products, y),
                 "plain tangents": partial(denoiser.push_forward, few, 0.5, basis),
                 "field tangents": partial(field.push_forward, few, basis),
@@ -171,7 +171,7 @@ def low_precision(case: Subject) -> dict[str, Any]:
     def encoded(dtype: torch.dtype) -> Tensor:
         def drift(u: float, y: Tensor) -> Tensor:
             sigma = math.exp(u)
-            return case.model.denoiser.at(sigma, dtype).velocity(y) * (-sigma / (1 + sigma * sigma))
+            return case.model.denoiser.at(sigma, dtype).v_prediction(y) * (-sigma / (1 + sigma * sigma))
 
         return integrate(SOLVERS["rk4"], drift, x / math.sqrt(1 + flow.sigmas[0] ** 2), grid)
 
@@ -262,7 +262,7 @@ def column_by_column(denoiser: Denoiser, sigmas: np.ndarray, x: Tensor) -> Tenso
 
     def drift(u: float, state: Tensor) -> Tensor:
         sigma, y = math.exp(u), state[:, :d]
-        pairs = [jvp(lambda q: denoiser.velocity(q, sigma), (y,), (e.expand_as(y),)) for e in basis]
+        pairs = [jvp(lambda q: denoiser.v_prediction(q, sigma), (y,), (e.expand_as(y),)) for e in basis]
         trace = torch.stack([pair[1][:, i] for i, pair in enumerate(pairs)]).sum(0)
         return torch.cat([pairs[0][0], trace[:, None]], dim=1) * (-sigma / (1 + sigma * sigma))
 

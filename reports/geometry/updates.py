@@ -134,11 +134,11 @@ def dpm_solver_pp_2m(denoiser: Denoiser, x: Tensor, sigmas: Sequence[float]) -> 
 
 def _in_preserving_state(solver: Solver) -> Update:
     def update(denoiser: Denoiser, x: Tensor, sigmas: Sequence[float]) -> Tensor:
-        def velocity(u: float, y: Tensor) -> Tensor:
-            return denoiser.velocity(y, math.exp(u))
+        def v_prediction(u: float, y: Tensor) -> Tensor:
+            return denoiser.v_prediction(y, math.exp(u))
 
         first, last = (math.sqrt(1 + sigma * sigma) for sigma in (sigmas[0], sigmas[-1]))
-        return solver.integrate(velocity, x / first, np.log(sigmas).tolist()) * last
+        return solver.integrate(v_prediction, x / first, np.log(sigmas).tolist()) * last
 
     return update
 

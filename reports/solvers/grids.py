@@ -35,7 +35,7 @@ class Programme:
         y = x / math.sqrt(1 + ends[0] ** 2)
 
         def drift(u: float, state: Tensor) -> Tensor:
-            return denoiser.velocity(state, math.exp(u)) * (-0.5 / math.cosh(u))
+            return denoiser.v_prediction(state, math.exp(u)) * (-0.5 / math.cosh(u))
 
         with torch.no_grad():
             for i, sigma in enumerate(self.sigmas):

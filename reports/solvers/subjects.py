@@ -139,9 +139,9 @@ class _CountedField(FieldAt):
     def rows_at_once(self) -> int:
         return self.field.rows_at_once
 
-    def velocity(self, y: Tensor) -> Tensor:
+    def v_prediction(self, y: Tensor) -> Tensor:
         self.owner.rows += len(y)
-        return self.field.velocity(y)
+        return self.field.v_prediction(y)
 
     def push_forward(self, y: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
         self.owner.rows += len(y) * (1 + len(directions))

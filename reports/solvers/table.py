@@ -88,7 +88,7 @@ class Bench:
             seconds = time.perf_counter() - started
             line = {"solver": found.solver, "grid": "calibrated", "steps": steps, "evaluations": steps}
             line |= summary_of(self.errors(found.sigmas, found.method)) | {"seconds": seconds}
-            line |= {"sigmas": found.sigmas.tolist(), "shares": found.shares.tolist()}
+            line |= {"sigmas": found.sigmas.tolist(), "shares": found.blend_weights.tolist()}
             line["folded"] = folded(self.denoiser, found.sigmas, found.method, self.x)
             yield line
 
@@ -100,14 +100,14 @@ class Bench:
                 for tolerance in tolerances:
                     calls = 0
 
-                    def velocity(u: float, y: Tensor) -> Tensor:
+                    def v_prediction(u: float, y: Tensor) -> Tensor:
                         nonlocal calls
                         calls += 1
-                        return self.denoiser.at(float(np.exp(u))).velocity(y)
+                        return self.denoiser.at(float(np.exp(u))).v_prediction(y)
 
                     with torch.no_grad():
                         solver = Adaptive(method, tolerance, axis)
-                        z = solver.integrate(velocity, start, np.log(self.ends).tolist())
+                        z = solver.integrate(v_prediction, start, np.log(self.ends).tolist())
                     line = {"solver": method, "axis": axis, "tolerance": tolerance, "evaluations": calls}
                     yield line | summary_of(distances(z, self.exact))
 
@@ -140,7 +140,7 @@ def on_held_out(subject: Subject, ends: Ends, grid: CalibratedGrid) -> dict[str,
     error = distances(flow.encode(subject.held_out), exact(subject, ends))
     return {
         "sigmas": grid.sigmas.tolist(),
-        "shares": grid.shares.tolist(),
+        "shares": grid.blend_weights.tolist(),
         "rows": len(error),
         **summary_of(error),
         "wide": summary_of(spread(error, ROWS)),

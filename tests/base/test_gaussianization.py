@@ -48,8 +48,8 @@ def test_components_are_what_the_last_bend_takes():
     flow = shaken(GaussianizationFlow([Start("", (np.eye(2), np.array([[1.0, 0.2], [0.0, 1.0]])))]))
     rows = torch.tensor(np.random.default_rng(1).normal(size=(9, 2)))
     latents, before, _ = flow(rows)
-    torch.testing.assert_close(flow.bends[-1](before)[0], latents)
-    first = flow.bends[0]((rows @ flow.matrices[0][0]).T[None])[0]
+    torch.testing.assert_close(flow.transforms[-1](before)[0], latents)
+    first = flow.transforms[0]((rows @ flow.matrices[0][0]).T[None])[0]
     torch.testing.assert_close(flow.matrices[1][0].T @ first[0], before[0])
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from latentflow.base.initialisation import Peeled, curves_to_normal, peel
+from latentflow.base.initialisation import RemainingMixture, curves_to_normal, remove_layer
 from latentflow.base.monotone import Curves
 from latentflow.orientation.jacobians import kink_axes, pull_back_axes
 from latentflow.statistics.matrices import symmetric_whitening
@@ -33,7 +33,7 @@ def test_the_outermost_layer_comes_off():
     x, jacobians, (axes,) = layered(1)
     found = pull_back_axes(jacobians).rotation
     assert distance(found, axes) < 1e-6
-    rest = peel(Peeled.whole(x, jacobians), found)
+    rest = remove_layer(RemainingMixture.whole(x, jacobians), found)
     # what is left are the normal sources, and their Jacobian to themselves is a rotation
     np.testing.assert_allclose(np.cov(rest.rows.T), np.eye(3), atol=1e-9)
     products = rest.jacobians.transpose(0, 2, 1) @ rest.jacobians
@@ -52,12 +52,12 @@ def test_and_then_the_next():
     x, jacobians, turns = layered(2, n=3000)
     outer = pull_back_axes(jacobians).rotation
     assert distance(outer, turns[0]) < 0.35
-    rest = peel(Peeled.whole(x, jacobians), turns[0])
+    rest = remove_layer(RemainingMixture.whole(x, jacobians), turns[0])
     inner = pull_back_axes(rest.jacobians).rotation
     # rows after the layer are those within, in another order and with other signs
     assert np.abs(np.corrcoef(rest.rows.T, (x @ turns[0]).T)[:3, 3:]).max(1).min() > 0.8
     assert distance(inner, turns[1]) < 0.15
-    second = peel(rest, inner)
+    second = remove_layer(rest, inner)
     assert len(second.matrices) == len(second.curves) == 2
     np.testing.assert_array_equal(second.matrices[0], rest.matrices[0])
     np.testing.assert_allclose(second.matrices[1], rest.whitening @ inner)

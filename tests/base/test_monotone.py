@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from latentflow.base.monotone import UNITS, Bends, Curves, _Bend
+from latentflow.base.monotone import UNITS, Curves, MonotoneTransforms, _MonotoneTransform
 
 
 def shaken(module, seed=0, by=2.0):
@@ -19,21 +19,21 @@ def shaken(module, seed=0, by=2.0):
 
 def test_they_begin_near_the_identity():
     u = torch.linspace(-4, 4, 50).expand(3, 2, 50)
-    value, log_slope = Bends([None] * 3, 2)(u)
+    value, log_slope = MonotoneTransforms([None] * 3, 2)(u)
     assert float((value.detach() - u).abs().max()) < 0.2
     assert float(log_slope.detach().abs().max()) < 0.2
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_they_increase_with_the_slope_that_they_say(seed):
-    bends = shaken(Bends([None, None], 3), seed)
+    transforms = shaken(MonotoneTransforms([None, None], 3), seed)
     u = torch.linspace(-9, 9, 3001, dtype=torch.float64).repeat(2, 3, 1).requires_grad_()
-    value, log_slope = bends(u)
+    value, log_slope = transforms(u)
     assert (value.diff(dim=2) > 0).all()
     (slopes,) = torch.autograd.grad(value.sum(), u)
     torch.testing.assert_close(slopes.log(), log_slope, atol=1e-9, rtol=0)
     # without an end on either side: every value has a row behind it
-    far, _ = bends(torch.tensor([-1e6, 1e6], dtype=torch.float64).repeat(2, 3, 1))
+    far, _ = transforms(torch.tensor([-1e6, 1e6], dtype=torch.float64).repeat(2, 3, 1))
     assert (far[..., 0] < value[..., 0]).all()
     assert (far[..., 1] > value[..., -1]).all()
     assert (far.abs() > 100).all()
@@ -54,7 +54,7 @@ def test_the_derivative_by_hand_is_that_of_the_formula():
         numbers(3, UNITS),
         numbers(3),
     )
-    assert torch.autograd.gradcheck(_Bend.apply, inputs)
+    assert torch.autograd.gradcheck(_MonotoneTransform.apply, inputs)
 
 
 def test_they_follow_a_curve_that_is_steep_at_0_and_leave_the_other_start_alone():
@@ -62,24 +62,24 @@ def test_they_follow_a_curve_that_is_steep_at_0_and_leave_the_other_start_alone(
     v = np.linspace(-2, 2, 41)
     u = v**3 + 0.3 * v
     curve = Curves(np.tile(u, (2, 1)), np.tile(v, (2, 1)), np.tile(-np.log(3 * v**2 + 0.3), (2, 1)))
-    bends = Bends([None, curve], 2)
+    transforms = MonotoneTransforms([None, curve], 2)
     value, log_slope = (
-        part.detach().numpy() for part in bends(torch.as_tensor(curve.at).float().expand(2, -1, -1))
+        part.detach().numpy() for part in transforms(torch.as_tensor(curve.at).float().expand(2, -1, -1))
     )
     assert np.abs(value[1] - v).max() < 0.5
     assert np.abs(value[1] - v).mean() < 0.15
     assert log_slope[1, :, 20].min() > 0.4  # 1.2 in truth, 0 of the identity
     assert np.abs(log_slope[1] - curve.log_slope).max() < 1.0
-    plain = Bends([None], 2)
-    for own, other in zip(bends.parameters(), plain.parameters(), strict=True):
+    plain = MonotoneTransforms([None], 2)
+    for own, other in zip(transforms.parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(own[:1], other)
 
 
 def test_some_are_kept():
-    bends = shaken(Bends([None] * 4, 2), by=0.5)
+    transforms = shaken(MonotoneTransforms([None] * 4, 2), by=0.5)
     u = torch.randn(4, 2, 9, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    kept = bends.keep([2, 0])
-    for own, other in zip(kept(u[[2, 0]]), bends(u), strict=True):
+    kept = transforms.keep([2, 0])
+    for own, other in zip(kept(u[[2, 0]]), transforms(u), strict=True):
         torch.testing.assert_close(own, other[[2, 0]])
     assert all(parameter.requires_grad for parameter in kept.parameters())
 
@@ -90,5 +90,5 @@ def test_curves_of_different_lengths_are_followed_side_by_side():
         return Curves(at, np.arcsinh(3 * at), np.log(3 / np.hypot(1, 3 * at)))
 
     u = torch.linspace(-1.9, 1.9, 60).expand(2, 1, 60)
-    value, _ = Bends([sinh(40), sinh(25)], 1)(u)
+    value, _ = MonotoneTransforms([sinh(40), sinh(25)], 1)(u)
     torch.testing.assert_close(value.detach(), torch.asinh(3 * u), atol=0.1, rtol=0)

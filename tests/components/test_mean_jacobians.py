@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from latentflow.components import mean_jacobians as module
-from latentflow.components.mean_jacobians import LinearPicture, linear_picture
+from latentflow.components.mean_jacobians import MeanJacobians
 from latentflow.components.source_scale import SourceScale
 from latentflow.data.preprocess import Preprocessor
 from latentflow.flow.grids import log_uniform_grid
@@ -57,19 +57,21 @@ def test_in_source_scale_it_is_the_mixing_of_an_ica(linear):
     preprocessor, flow, rotation, X, sources = linear
     latents = flow.encode(torch.tensor(preprocessor.forward(X)[0])).numpy() @ rotation
     scale = SourceScale.fit(flow, rotation, latents)
-    picture = linear_picture(preprocessor, flow, rotation, X, scale=scale)
-    np.testing.assert_allclose(picture.mixing, MIXING, rtol=1e-3, atol=1e-3)
-    np.testing.assert_allclose(picture.components @ picture.mixing, np.eye(2), atol=2e-3)
-    np.testing.assert_allclose((X - picture.mean) @ picture.components.T, sources, atol=5e-3)
+    jacobians = MeanJacobians.over(preprocessor, flow, rotation, X, scale=scale)
+    np.testing.assert_allclose(jacobians.mixing, MIXING, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(jacobians.components @ jacobians.mixing, np.eye(2), atol=2e-3)
+    np.testing.assert_allclose((X - jacobians.mean) @ jacobians.components.T, sources, atol=5e-3)
 
 
 def test_in_latent_scale_every_direction_is_that_of_the_ica(linear):
     preprocessor, flow, rotation, X, _ = linear
-    picture = linear_picture(preprocessor, flow, rotation, X)
-    factors = picture.mixing / MIXING
+    jacobians = MeanJacobians.over(preprocessor, flow, rotation, X)
+    factors = jacobians.mixing / MIXING
     assert (factors > 0).all()
     np.testing.assert_allclose(factors[0], factors[1], rtol=1e-6)
-    assert np.abs(picture.components @ picture.mixing - np.eye(2)).max() > 0.05  # E[f′] E[1/f′] is above 1
+    assert (
+        np.abs(jacobians.components @ jacobians.mixing - np.eye(2)).max() > 0.05
+    )  # E[f′] E[1/f′] is above 1
 
 
 def test_it_is_the_mean_of_numerical_derivatives(monkeypatch):
@@ -87,7 +89,7 @@ def test_it_is_the_mean_of_numerical_derivatives(monkeypatch):
     )
     flow = ProbabilityFlow(oracle, log_uniform_grid(0.02, 12.0, 24))
     rotation = np.array([[0.6, -0.8], [0.8, 0.6]])
-    picture = linear_picture(preprocessor, flow, rotation, X)
+    jacobians = MeanJacobians.over(preprocessor, flow, rotation, X)
 
     def encode(values):
         return flow.encode(torch.tensor(preprocessor.whiten(values)[0])).numpy() @ rotation
@@ -101,16 +103,16 @@ def test_it_is_the_mean_of_numerical_derivatives(monkeypatch):
         shift = np.eye(2)[j] * step
         components[:, [0, 2][j]] = (encode(kept + shift) - encode(kept - shift)).mean(0) / (2 * step)
         mixing[:, j] = (decode(z + shift) - decode(z - shift)).mean(0) / (2 * step)
-    np.testing.assert_allclose(picture.components, components, rtol=1e-5, atol=1e-8)
-    np.testing.assert_allclose(picture.mixing, mixing, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(picture.mean, X.mean(axis=0))
-    assert (picture.components[:, [1, 3]] == 0).all()
-    assert np.abs(picture.mixing[3]).min() > 0
+    np.testing.assert_allclose(jacobians.components, components, rtol=1e-5, atol=1e-8)
+    np.testing.assert_allclose(jacobians.mixing, mixing, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(jacobians.mean, X.mean(axis=0))
+    assert (jacobians.components[:, [1, 3]] == 0).all()
+    assert np.abs(jacobians.mixing[3]).min() > 0
 
 
 def test_state_holds_everything(linear):
     preprocessor, flow, rotation, X, _ = linear
-    picture = linear_picture(preprocessor, flow, rotation, X[:20])
-    again = LinearPicture.from_state(picture.state())
+    jacobians = MeanJacobians.over(preprocessor, flow, rotation, X[:20])
+    again = MeanJacobians.from_state(jacobians.state())
     for name in ("components", "mixing", "mean"):
-        np.testing.assert_array_equal(getattr(again, name), getattr(picture, name))
+        np.testing.assert_array_equal(getattr(again, name), getattr(jacobians, name))

@@ -22,7 +22,7 @@ def oracle():
 def integrated(solver, grid):
     law, y = oracle(), torch.tensor([[0.4, -1.0], [1.5, 0.3]], dtype=torch.float64)
     return solver.integrate(
-        lambda u, state: law.velocity(state, math.exp(u)),
+        lambda u, state: law.v_prediction(state, math.exp(u)),
         y,
         grid if isinstance(grid, torch.Tensor) else list(grid),
     )
@@ -30,20 +30,20 @@ def integrated(solver, grid):
 
 @pytest.mark.parametrize(("share", "order"), [(None, 5), (0, 4), (1, 3), (2, 2)])
 def test_a_whole_share_is_the_lower_order_itself(share, order):
-    shares = np.zeros((len(GRID) - 1, 2, LOWER))
+    blend_weights = np.zeros((len(GRID) - 1, 2, LOWER))
     if share is not None:
-        shares[:, :, share] = 1.0
-    found = integrated(solver_of("pec5", np.stack([shares, shares])), GRID)
-    lower = integrated(Multistep("velocity", order, corrector=True), GRID)
+        blend_weights[:, :, share] = 1.0
+    found = integrated(solver_of("pec5", np.stack([blend_weights, blend_weights])), GRID)
+    lower = integrated(Multistep("v_prediction", order, corrector=True), GRID)
     torch.testing.assert_close(found, lower, atol=1e-14, rtol=0)
 
 
 def test_predictor_and_corrector_have_shares_of_their_own():
-    steps, shares = len(GRID) - 1, np.zeros((len(GRID) - 1, 2, LOWER))
-    shares[:, 0, 0], shares[:, 1, 0] = 0.5, 0.25
+    steps, blend_weights = len(GRID) - 1, np.zeros((len(GRID) - 1, 2, LOWER))
+    blend_weights[:, 0, 0], blend_weights[:, 1, 0] = 0.5, 0.25
     plans = [
         SOLVERS["pec5"].plan(GRID.tolist()),
-        Blended.of(PREDICTOR_CORRECTORS["pec5"], shares).plan(GRID.tolist()),
+        Blended.of(PREDICTOR_CORRECTORS["pec5"], blend_weights).plan(GRID.tolist()),
         SOLVERS["pec4"].plan(GRID.tolist()),
     ]
     assert len(plans[1]) == steps
@@ -68,13 +68,13 @@ def test_whatever_the_shares_the_method_converges_with_its_lowest_order(seed):
 
 
 def test_shares_can_be_differentiated():
-    shares = torch.zeros(len(GRID) - 1, 2, LOWER, dtype=torch.float64, requires_grad=True)
-    solver = Blended.of(PREDICTOR_CORRECTORS["pec5"], shares)
-    (gradient,) = torch.autograd.grad(integrated(solver, torch.as_tensor(GRID)).square().sum(), shares)
+    blend_weights = torch.zeros(len(GRID) - 1, 2, LOWER, dtype=torch.float64, requires_grad=True)
+    solver = Blended.of(PREDICTOR_CORRECTORS["pec5"], blend_weights)
+    (gradient,) = torch.autograd.grad(integrated(solver, torch.as_tensor(GRID)).square().sum(), blend_weights)
     step, at = 1e-6, (7, 1, 1)
 
     def value(by):
-        moved = np.zeros(shares.shape)
+        moved = np.zeros(blend_weights.shape)
         moved[at] = by
         return float(integrated(Blended.of(PREDICTOR_CORRECTORS["pec5"], moved), GRID).square().sum())
 

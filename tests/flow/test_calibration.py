@@ -8,7 +8,7 @@ import torch
 
 from latentflow.flow import calibration, descent
 from latentflow.flow.calibration import calibrate, calibrate_steps
-from latentflow.flow.descent import Draft, Trial, evenly
+from latentflow.flow.descent import CalibrationObjective, Draft, evenly
 from latentflow.flow.grids import blended_grid, log_uniform_grid
 from latentflow.flow.probability_flow import ProbabilityFlow
 from latentflow.flow.solvers import PREDICTOR_CORRECTORS, SOLVERS, solver_of
@@ -43,9 +43,9 @@ def draws(law, n, seed):
 def encode(law, solver, sigmas, x):
     method = SOLVERS[solver] if isinstance(solver, str) else solver
     start = x / math.sqrt(1 + sigmas[0] ** 2)
-    velocity = lambda u, y: law.velocity(y, math.exp(u))  # noqa: E731
+    v_prediction = lambda u, y: law.v_prediction(y, math.exp(u))  # noqa: E731
     with torch.no_grad():
-        return method.integrate(velocity, start, np.log(sigmas).tolist())
+        return method.integrate(v_prediction, start, np.log(sigmas).tolist())
 
 
 def errors(law, solver, sigmas, x):
@@ -146,59 +146,62 @@ def test_descent_beats_every_made_grid_on_new_rows():
 
 
 def test_descent_keeps_the_best_draft_that_it_met():
-    trial = Trial.of(oracle(), draws(oracle(), 200, 0), ENDS, 1e-6)
+    objective = CalibrationObjective.of(oracle(), draws(oracle(), 200, 0), ENDS, 1e-6)
     start, every = Draft.first(ENDS, 12), torch.arange(200)
 
     def loss(draft):
-        return float((trial.errors(draft) ** 2).mean())
+        return float((objective.errors(draft) ** 2).mean())
 
-    found = [loss(trial._descend(start, every, np.full(n, 0.05))) for n in (1, 4, 40)]
+    found = [loss(objective._descend(start, every, np.full(n, 0.05))) for n in (1, 4, 40)]
     np.testing.assert_allclose(found[0], loss(start), rtol=1e-6)
     assert found[2] < found[1] < found[0]
 
 
 def test_orders_are_blended_for_less_error_than_the_steps_alone_can_have(monkeypatch):
-    trial, start = Trial.of(oracle(), draws(oracle(), 300, 0), ENDS, 1e-4), Draft.first(ENDS, 12)
-    both = trial.descend(start, 60)
+    objective, start = (
+        CalibrationObjective.of(oracle(), draws(oracle(), 300, 0), ENDS, 1e-4),
+        Draft.first(ENDS, 12),
+    )
+    both = objective.descend(start, 60)
     monkeypatch.setattr(descent.Blended, "_weights", descent.Blended.__base__._weights)
-    alone = trial.descend(start, 60)
-    found = float(trial.errors(alone).mean())
+    alone = objective.descend(start, 60)
+    found = float(objective.errors(alone).mean())
     monkeypatch.undo()
-    assert float(trial.errors(both).mean()) < 0.7 * found
+    assert float(objective.errors(both).mean()) < 0.7 * found
 
 
 def test_a_fine_accuracy_leaves_order_5_as_it_is():
     start = Draft.first(ENDS, 12, 1e-6)
-    assert not start.shares.any()
-    found = Trial.of(oracle(), draws(oracle(), 100, 0), ENDS, 1e-6).descend(start, 6)
-    assert not found.shares.any()
+    assert not start.blend_weights.any()
+    found = CalibrationObjective.of(oracle(), draws(oracle(), 100, 0), ENDS, 1e-6).descend(start, 6)
+    assert not found.blend_weights.any()
     assert (found.nodes != start.nodes).any()
 
 
 def test_descent_sees_the_worst_rows_and_some_of_the_others():
-    trial = Trial.of(oracle(), draws(oracle(), 768, 0), ENDS, 1e-4)
-    error = trial.errors(Draft.first(ENDS, 10))
-    rows = trial._some_and_worst(error)
+    objective = CalibrationObjective.of(oracle(), draws(oracle(), 768, 0), ENDS, 1e-4)
+    error = objective.errors(Draft.first(ENDS, 10))
+    rows = objective._some_and_worst(error)
     assert len(rows) == descent.SOME + descent.HARD
     assert set(error.argsort()[-descent.HARD :].tolist()) <= set(rows.tolist())
-    few = Trial.of(oracle(), draws(oracle(), 40, 0), ENDS, 1e-4)
+    few = CalibrationObjective.of(oracle(), draws(oracle(), 40, 0), ENDS, 1e-4)
     assert len(few._some_and_worst(few.errors(Draft.first(ENDS, 10)))) == 50
 
 
 def test_a_row_without_an_end_counts_as_infinitely_wrong():
-    trial = Trial.of(oracle(), draws(oracle(), 50, 0), ENDS, 1e-2)
-    trial.start[3] = torch.nan
-    assert trial.errors(Draft.first(ENDS, 12))[3] == math.inf
+    objective = CalibrationObjective.of(oracle(), draws(oracle(), 50, 0), ENDS, 1e-2)
+    objective.start[3] = torch.nan
+    assert objective.errors(Draft.first(ENDS, 12))[3] == math.inf
 
 
 def test_a_fold_is_seen_where_rows_change_their_order():
     # on one axis that is what folding means
     law, x = bimodal(), torch.linspace(-1.3, 1.3, 400, dtype=torch.float64)[:, None]
-    trial, seen = Trial.of(law, x, ENDS, 1e-2), []
+    objective, seen = CalibrationObjective.of(law, x, ENDS, 1e-2), []
     for steps in (12, 24, 48, 96, 192):
-        draft = Draft(np.log(log_uniform_grid(*ENDS, steps)), Draft.first(ENDS, steps).shares)
+        draft = Draft(np.log(log_uniform_grid(*ENDS, steps)), Draft.first(ENDS, steps).blend_weights)
         ordered = bool((encode(law, draft.solver, np.exp(draft.nodes), x).diff(dim=0) > 0).all())
-        seen.append(trial.folds(draft))
+        seen.append(objective.folds(draft))
         assert seen[-1] != ordered
     assert seen == sorted(seen, reverse=True)
     assert seen[0]
@@ -220,7 +223,7 @@ def test_a_fold_makes_the_grid_finer(monkeypatch, hasty):
         asked.append(draft.steps)
         return len(asked) < 4
 
-    monkeypatch.setattr(Trial, "folds", folds)
+    monkeypatch.setattr(CalibrationObjective, "folds", folds)
     found = calibrate(oracle(), draws(oracle(), 100, 0), ENDS, 1e-2)
     assert asked == sorted(set(asked))
     assert (len(asked), len(found.sigmas) - 1) == (4, asked[-1])
@@ -242,13 +245,13 @@ def test_resampling_keeps_ends_spread_and_blend():
     draft = Draft(np.log(blended_grid(*ENDS, 20)), np.linspace(0, 1, 20)[:, None, None] * np.ones((20, 2, 3)))
     longer = draft.resampled(40)
     assert longer.nodes.shape == (41,)
-    assert longer.shares.shape == (40, 2, 3)
+    assert longer.blend_weights.shape == (40, 2, 3)
     np.testing.assert_allclose(longer.nodes[[0, -1]], draft.nodes[[0, -1]], rtol=1e-12)
     np.testing.assert_allclose(longer.nodes[::2], draft.nodes, atol=0.04)
-    np.testing.assert_allclose(longer.shares[:, 1, 2], np.linspace(0, 1, 40), atol=0.02)
+    np.testing.assert_allclose(longer.blend_weights[:, 1, 2], np.linspace(0, 1, 40), atol=0.02)
     even = Draft(np.linspace(0, 1, 11), np.ones((10, 2, 3))).resampled(30)
     np.testing.assert_allclose(even.nodes, np.linspace(0, 1, 31), atol=1e-14)
-    np.testing.assert_allclose(even.shares, 1.0)
+    np.testing.assert_allclose(even.blend_weights, 1.0)
 
 
 def test_resampling_smooths_what_only_held_at_its_own_length():
@@ -272,15 +275,18 @@ def test_a_fold_that_is_left_is_told(monkeypatch, hasty):
 
 def test_the_way_back_retraces_the_way_there():
     """Blended for it, the plain way back misses the rows by less than order 4 does."""
-    trial = Trial.of(oracle(), draws(oracle(), 300, 0), ENDS, 1e-4)
-    draft = trial.descend(Draft.first(ENDS, 14), 30)
-    velocity = lambda u, y: oracle().velocity(y, math.exp(u))  # noqa: E731
+    objective = CalibrationObjective.of(oracle(), draws(oracle(), 300, 0), ENDS, 1e-4)
+    draft = objective.descend(Draft.first(ENDS, 14), 30)
+    v_prediction = lambda u, y: oracle().v_prediction(y, math.exp(u))  # noqa: E731
     start = draws(oracle(), 500, 1)
-    end = draft.solver.integrate(velocity, start, draft.nodes.tolist())
+    end = draft.solver.integrate(v_prediction, start, draft.nodes.tolist())
     found = {}
-    for name, shares in (("order 4", Draft.first(ENDS, 14).shares), ("blended", trial.way_back(draft, 60))):
-        solver = solver_of("pec5", np.stack([draft.shares, shares])).returning
+    for name, blend_weights in (
+        ("order 4", Draft.first(ENDS, 14).blend_weights),
+        ("blended", objective.way_back(draft, 60)),
+    ):
+        solver = solver_of("pec5", np.stack([draft.blend_weights, blend_weights])).returning
         found[name] = float(
-            (solver.integrate(velocity, end, draft.nodes[::-1].tolist()) - start).norm(dim=1).mean()
+            (solver.integrate(v_prediction, end, draft.nodes[::-1].tolist()) - start).norm(dim=1).mean()
         )
     assert found["blended"] < 0.7 * found["order 4"]

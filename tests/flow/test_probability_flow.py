@@ -254,13 +254,13 @@ def test_decoding_solves_for_the_row_that_is_encoded_to_the_latent(network, solv
 def test_decoding_by_shooting_is_cheap(network, monkeypatch):
     """Rows evaluated, in plain decodes: an approximate inverse, a check, a pass or a part of one, a check."""
     flow, evaluated = ProbabilityFlow(network, blended_grid(0.02, 15.0, 36), "pec4"), []
-    velocity = ProbabilityFlow._velocity
+    v_prediction = ProbabilityFlow._v_prediction
 
     def counted(self, u, y):
         evaluated.append(len(y))
-        return velocity(self, u, y)
+        return v_prediction(self, u, y)
 
-    monkeypatch.setattr(ProbabilityFlow, "_velocity", counted)
+    monkeypatch.setattr(ProbabilityFlow, "_v_prediction", counted)
     z = torch.tensor(np.random.default_rng(3).normal(size=(200, 4)))
     for tolerance, most in ((1e-5, 3.5), (1e-9, 6.5)):
         evaluated.clear()

@@ -40,7 +40,7 @@ def rows(n=40):
 
 
 def velocity_of(oracle):
-    return lambda u, y: oracle.velocity(y, math.exp(u))
+    return lambda u, y: oracle.v_prediction(y, math.exp(u))
 
 
 def encode(solver, oracle, sigmas, x):
@@ -122,7 +122,7 @@ def test_order_of_convergence_of_an_adaptive_pair_at_a_fixed_step(method, axis, 
 
 
 class Counted:
-    """A velocity that counts its calls."""
+    """A v-prediction that counts its calls."""
 
     def __init__(self):
         self.calls = 0
@@ -135,9 +135,9 @@ class Counted:
 @pytest.mark.parametrize("steps", [1, 2, 3, 10])
 @pytest.mark.parametrize("name", FIXED)
 def test_evaluations_are_counted_right(name, steps):
-    velocity = Counted()
-    SOLVERS[name].integrate(velocity, rows(3), np.linspace(-2, 1, steps + 1).tolist())
-    assert velocity.calls == SOLVERS[name].evaluations(steps)
+    v_prediction = Counted()
+    SOLVERS[name].integrate(v_prediction, rows(3), np.linspace(-2, 1, steps + 1).tolist())
+    assert v_prediction.calls == SOLVERS[name].evaluations(steps)
 
 
 def test_adaptive_evaluations_are_not_known_beforehand():
@@ -189,7 +189,7 @@ def test_adams_bashforth_has_its_known_weights():
 
 #: What the state becomes when a prediction stays at m, from y at σ₀ to σ₁.
 CONSTANT = {
-    "velocity": lambda y, m, low, high: y - m * (math.atan(high) - math.atan(low)),
+    "v_prediction": lambda y, m, low, high: y - m * (math.atan(high) - math.atan(low)),
     "slope": lambda y, m, low, high: y + m * math.log(high / low),
     "data": lambda y, m, low, high: (m + (y * math.hypot(1, low) - m) * high / low) / math.hypot(1, high),
     "noise": lambda y, m, low, high: (y * math.hypot(1, low) + (high - low) * m) / math.hypot(1, high),
@@ -207,11 +207,11 @@ def test_a_constant_prediction_is_integrated_exactly(prediction, kind):
     }[kind]
     constant, table = tensor([0.4, -1.1]), PREDICTIONS[prediction]
 
-    def velocity(u, y):
+    def v_prediction(u, y):
         at = tensor(u)
-        return (constant - table.of_state(at) * y) / table.of_velocity(at)
+        return (constant - table.of_state(at) * y) / table.of_v(at)
 
-    reached = solver.integrate(velocity, rows(), np.log(graded_grid(0.3, 4, 9, 1.3)).tolist())
+    reached = solver.integrate(v_prediction, rows(), np.log(graded_grid(0.3, 4, 9, 1.3)).tolist())
     np.testing.assert_allclose(
         reached, CONSTANT[prediction](rows(), constant, 0.3, 4), rtol=1e-10, atol=1e-12
     )
@@ -242,7 +242,7 @@ def test_a_grid_to_be_differentiated_gives_the_same_states_and_their_derivative(
     oracle, x, nodes = mixture(), rows(6), np.log(graded_grid(0.1, 8, 9, 1.5))
 
     def reached(grid):
-        return solver.integrate(lambda u, y: oracle.velocity(y, u.exp()), x, grid).square().sum()
+        return solver.integrate(lambda u, y: oracle.v_prediction(y, u.exp()), x, grid).square().sum()
 
     grid = torch.as_tensor(nodes).requires_grad_()
     value = reached(grid)
@@ -263,6 +263,6 @@ def test_velocities_are_kept_where_they_were_evaluated():
     end = SOLVERS["pec3"].integrate(velocity_of(mixture()), rows(4), grid, kept)
     assert len(kept) == 5
     for u, (point, value) in zip(grid, kept, strict=False):
-        torch.testing.assert_close(mixture().velocity(point, math.exp(u)), value)
+        torch.testing.assert_close(mixture().v_prediction(point, math.exp(u)), value)
     torch.testing.assert_close(kept[0][0], rows(4))
     assert not torch.equal(kept[-1][0], end)

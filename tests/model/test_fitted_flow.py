@@ -230,13 +230,13 @@ def test_file_round_trip(tmp_path, model, rows):
 
 @pytest.fixture(scope="module")
 def turned(model, rows):
-    """The model with a rotation, the scale of sources and a linear picture, as an orientation leaves it."""
+    """The model with a rotation, the scale of sources and mean Jacobians, as an orientation leaves it."""
     rotation = np.linalg.qr(np.random.default_rng(2).normal(size=(3, 3)))[0]
     oriented = replace(model, orientation=Orientation(rotation, angle_error=np.zeros((3, 3))))
     latents = oriented.encode(rows).latents
     scale = SourceScale.fit(model.flow, rotation, latents, reach=model.reach, knots=17)
     scaled = replace(oriented, source_scale=scale)
-    return replace(scaled, picture=scaled.linear_picture(rows[:40]))
+    return replace(scaled, mean_jacobians=scaled.mean_jacobians(rows[:40]))
 
 
 def test_sources_are_the_latents_at_another_scale(turned, rows):
@@ -274,14 +274,16 @@ def test_the_file_keeps_scale_and_picture(tmp_path, turned, rows):
         loaded.encode(rows, scale="source").latents, turned.encode(rows, scale="source").latents
     )
     for name in ("components", "mixing", "mean"):
-        np.testing.assert_array_equal(getattr(loaded.picture, name), getattr(turned.picture, name))
+        np.testing.assert_array_equal(
+            getattr(loaded.mean_jacobians, name), getattr(turned.mean_jacobians, name)
+        )
     assert loaded.hash == turned.hash != replace(turned, source_scale=None).hash
 
 
 def test_the_picture_is_of_the_sources_where_they_have_a_scale(turned, rows):
     """One row has one Jacobian: by the chain rule, that of the latent times the speed of the source."""
     row = rows[:1]
-    sources, latents = turned.linear_picture(row), replace(turned, source_scale=None).linear_picture(row)
+    sources, latents = turned.mean_jacobians(row), replace(turned, source_scale=None).mean_jacobians(row)
     speeds = turned.source_scale.speeds(turned.encode(row).latents)[0]
     np.testing.assert_allclose(sources.components, latents.components * speeds[:, None], rtol=1e-9)
     np.testing.assert_allclose(sources.mixing, latents.mixing / speeds, rtol=1e-9)
@@ -340,15 +342,17 @@ def test_a_file_from_before_orientations_is_read_as_not_oriented(tmp_path, turne
 
 
 def test_the_blend_of_orders_is_part_of_the_file(tmp_path, model, rows):
-    shares = np.random.default_rng(0).uniform(-0.5, 0.5, (2, len(model.sigmas) - 1, 2, 3))
-    blended = replace(model, solver="pec5", shares=shares)
+    blend_weights = np.random.default_rng(0).uniform(-0.5, 0.5, (2, len(model.sigmas) - 1, 2, 3))
+    blended = replace(model, solver="pec5", blend_weights=blend_weights)
     loaded = FittedFlow.load(blended.save(tmp_path / "m.safetensors"), device="cpu")
-    np.testing.assert_array_equal(loaded.shares, shares)
+    np.testing.assert_array_equal(loaded.blend_weights, blend_weights)
     latents = loaded.encode(rows).latents
     np.testing.assert_array_equal(latents, blended.encode(rows).latents)
     np.testing.assert_allclose(loaded.decode(latents), rows, atol=1e-8)
     # without it the encoder is another one
-    assert np.abs(replace(model, solver="pec5", shares=None).encode(rows).latents - latents).max() > 1e-9
+    assert (
+        np.abs(replace(model, solver="pec5", blend_weights=None).encode(rows).latents - latents).max() > 1e-9
+    )
 
 
 def test_wrong_shapes_are_refused(model):

@@ -177,7 +177,7 @@ def test_order_and_sign_do_not_depend_on_those_in_which_the_axes_were_found(line
     np.testing.assert_allclose(again.orientation.rotation, found.rotation, atol=1e-6)
     np.testing.assert_array_equal(again.orientation.angle_error, error)
     np.testing.assert_allclose(again.encode(X, scale="source").latents, expected, atol=1e-6)
-    np.testing.assert_allclose(again.picture.mixing, oriented.picture.mixing, atol=0.01)
+    np.testing.assert_allclose(again.mean_jacobians.mixing, oriented.mean_jacobians.mixing, atol=0.01)
 
 
 def test_the_longer_tail_points_up_and_the_largest_latent_comes_first(linear, oriented, sources):
@@ -192,7 +192,7 @@ def test_the_longer_tail_points_up_and_the_largest_latent_comes_first(linear, or
     correlation = sources.T @ scaled / len(scaled)
     place = np.abs(correlation).argmax(0)
     signs = np.sign(correlation[place, np.arange(3)])
-    np.testing.assert_allclose(oriented.picture.mixing, MIXING[:, place] * signs, atol=0.02)
+    np.testing.assert_allclose(oriented.mean_jacobians.mixing, MIXING[:, place] * signs, atol=0.02)
     share = (MIXING**2 / (MIXING**2).sum(1, keepdims=True)).mean(0)[place]
     assert (np.diff(share) < 0).all()
 
@@ -283,7 +283,7 @@ def test_the_file_keeps_orientation_scale_and_picture_bit_for_bit(network, rows,
     for part, names in {
         "orientation": ("rotation", "angle_error"),
         "source_scale": ("knots", "positions", "slopes"),
-        "picture": ("components", "mixing", "mean"),
+        "mean_jacobians": ("components", "mixing", "mean"),
     }.items():
         for name in names:
             one, other = (getattr(getattr(m, part), name) for m in (loaded, turned))

@@ -146,9 +146,9 @@ def test_long_and_hostile_names_stay_within_the_width(visit, width):
 def test_figures_are_painted(visit):
     page = visit(5, DESK)
     for figure in page.locator("figure svg").all():
-        picture = figure.screenshot()
+        mean_jacobians = figure.screenshot()
         figure.evaluate("svg => { svg.replaceChildren(); }")
-        assert picture != figure.screenshot(), figure.get_attribute("aria-label")
+        assert mean_jacobians != figure.screenshot(), figure.get_attribute("aria-label")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -51,7 +51,7 @@ def test_closed_form_at_a_level() -> None:
     y, directions = _normal(7, 3, seed=0), _normal(2, 3, seed=1)
     slope = (variances - 1) * sigma / (variances + sigma**2)
     value, moved = oracle.at(sigma).push_forward(y, directions)
-    torch.testing.assert_close(oracle.at(sigma).velocity(y), y * slope, rtol=1e-12, atol=1e-13)
+    torch.testing.assert_close(oracle.at(sigma).v_prediction(y), y * slope, rtol=1e-12, atol=1e-13)
     torch.testing.assert_close(value, y * slope, rtol=1e-12, atol=1e-13)
     torch.testing.assert_close(moved, (directions * slope)[:, None].expand(2, 7, 3), rtol=1e-12, atol=1e-13)
 
@@ -66,7 +66,7 @@ def test_field_is_the_denoiser_at_its_level(kind: str, sigma: float, mode: type)
     field = denoiser.at(sigma)
     with mode():
         value, moved = field.push_forward(y, directions)
-        for found in (field.velocity(y), value):
+        for found in (field.v_prediction(y), value):
             torch.testing.assert_close(found, expected.detach(), rtol=1e-11, atol=1e-11)
         torch.testing.assert_close(moved, derivatives.detach(), rtol=1e-10, atol=1e-10)
     assert moved.abs().amin() > 1e-4
@@ -80,13 +80,13 @@ def test_field_can_be_differentiated(kind: str) -> None:
     field = denoiser.at(sigma)
 
     def along(direction: Tensor) -> Tensor:
-        return jvp(field.velocity, (y,), (direction.expand_as(y),))[1]
+        return jvp(field.v_prediction, (y,), (direction.expand_as(y),))[1]
 
     with torch.no_grad():
         torch.testing.assert_close(along(directions[0]), expected[0], rtol=1e-10, atol=1e-10)
         torch.testing.assert_close(vmap(along)(directions), expected, rtol=1e-10, atol=1e-10)
         # the transpose, and the second derivative by forward over forward, against differences
-        pulled = vjp(field.velocity, y)[1](directions[0].expand_as(y))[0]
+        pulled = vjp(field.v_prediction, y)[1](directions[0].expand_as(y))[0]
         inner = (pulled * directions[1]).sum(1)
         torch.testing.assert_close(inner, (expected[1] * directions[0]).sum(1), rtol=1e-10, atol=1e-10)
         step = 1e-5 * directions[2].expand_as(y)
@@ -119,7 +119,7 @@ def test_field_leaves_what_it_is_given(kind: str) -> None:
     kept = y.clone(), directions.clone()
     with torch.no_grad():
         first, again = field.push_forward(y, directions), field.push_forward(y, directions)
-        assert torch.equal(field.velocity(y), field.velocity(y))
+        assert torch.equal(field.v_prediction(y), field.v_prediction(y))
     assert torch.equal(first[0], again[0])
     assert torch.equal(first[1], again[1])
     assert torch.equal(y, kept[0])
@@ -131,8 +131,8 @@ def test_rows_do_not_depend_on_their_batch(kind: str) -> None:
     field, y = _denoiser(kind).at(0.2), _normal(64, DIMENSION, seed=10)
     order = torch.randperm(64, generator=_generator(11))
     with torch.no_grad():
-        whole = field.velocity(y)
-        shuffled = torch.cat([field.velocity(part) for part in y[order].split(7)])
+        whole = field.v_prediction(y)
+        shuffled = torch.cat([field.v_prediction(part) for part in y[order].split(7)])
     torch.testing.assert_close(shuffled, whole[order], rtol=1e-12, atol=1e-12)
 
 
@@ -148,7 +148,7 @@ def test_field_in_lower_precision(kind: str, dtype: torch.dtype, error: float) -
         assert low.dtype == torch.float64
         distance = (low - exact).abs().amax() / exact.abs().amax()
         assert 0 < distance < error
-    assert denoiser.at(0.9, dtype).velocity(y.to(dtype)).dtype == dtype
+    assert denoiser.at(0.9, dtype).v_prediction(y.to(dtype)).dtype == dtype
 
 
 def test_rows_at_once_follow_width_and_precision() -> None:

@@ -59,7 +59,7 @@ def test_velocity_and_denoiser_are_one_field():
     oracle, x = _mixture(), torch.randn(8, 3, generator=torch_rng(), dtype=torch.float64)
     sigma = torch.linspace(0.05, 9, 8, dtype=torch.float64)
     root = torch.sqrt(1 + sigma**2)[:, None]
-    rebuilt = x / root**2 + sigma[:, None] / root * oracle.velocity(x / root, sigma)
+    rebuilt = x / root**2 + sigma[:, None] / root * oracle.v_prediction(x / root, sigma)
     torch.testing.assert_close(rebuilt, oracle(x, sigma), rtol=1e-10, atol=1e-10)
 
 

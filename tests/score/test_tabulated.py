@@ -47,7 +47,7 @@ def _field(sigma: float = 0.5, dtype: torch.dtype = torch.float64, steepness: fl
 
 def _exact(field: FieldAt, y: Tensor) -> Tensor:
     """The network itself, as many rows at once as without a table."""
-    return FieldAt.velocities(field, y)
+    return FieldAt.v_predictions(field, y)
 
 
 def _tabulated(field: FieldAt) -> bool:
@@ -88,7 +88,7 @@ def test_table_of_closed_forms(width: float) -> None:
 def test_no_table_where_a_function_is_too_steep() -> None:
     assert tabulate(Closed(1e-5), 2, torch.float64) is None
     field, y = _field(steepness=1e5), _normal(BREAK_EVEN, DIMENSION, seed=4)
-    found = field.velocities(y)
+    found = field.v_predictions(y)
     assert "_table" in vars(field)
     assert not _tabulated(field)
     assert torch.equal(found, _exact(field, y))
@@ -99,7 +99,7 @@ def test_no_table_where_a_function_is_too_steep() -> None:
 def test_field_by_table(sigma: float, steepness: float) -> None:
     field, y = _field(sigma, steepness=steepness), 2 * _normal(BREAK_EVEN, DIMENSION, seed=5)
     with torch.no_grad():
-        found, expected = field.velocities(y), _exact(field, y)
+        found, expected = field.v_predictions(y), _exact(field, y)
     assert 0 < (found - expected).abs().amax() <= 1e-13 * expected.abs().amax()
     # steeper units take smaller cells
     assert (field._table.rates.max() > 32) == (steepness > 1)
@@ -111,17 +111,17 @@ def test_beyond_the_table() -> None:
     # the last point of the table, and the first beyond
     y[40], y[41] = (field.axes.T * REACH)[0], (field.axes.T * (REACH + 1e-9))[0]
     with torch.no_grad():
-        found, expected = field.velocities(y), _exact(field, y)
+        found, expected = field.v_predictions(y), _exact(field, y)
         beyond = [7, 20, 31, 41]
         # to rounding: how a processor sums a product may depend on the number of rows
-        alone = field.velocity(y[beyond])
+        alone = field.v_prediction(y[beyond])
         torch.testing.assert_close(found[beyond], alone, rtol=1e-14, atol=1e-14, equal_nan=True)
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12, equal_nan=True)
     assert bool(found[7].isfinite().all())
     assert bool(found[31].isnan().all())
     # a table made by then changes nothing for a row alone
     assert _tabulated(field)
-    assert torch.equal(field.velocity(y[:5]), _field().velocity(y[:5]))
+    assert torch.equal(field.v_prediction(y[:5]), _field().v_prediction(y[:5]))
 
 
 def test_derivatives_by_table() -> None:
@@ -130,20 +130,20 @@ def test_derivatives_by_table() -> None:
     directions = _normal(2, DIMENSION, seed=9)
     each, close = directions[0].expand_as(y), partial(torch.testing.assert_close, rtol=1e-9, atol=1e-9)
     with torch.inference_mode():  # where the table is made should not matter
-        field.velocities(y)
+        field.v_predictions(y)
     assert _tabulated(field)
     with torch.no_grad():
         value, expected = field.push_forward(y, directions)
-        found, along = jvp(field.velocities, (y,), (each,))
+        found, along = jvp(field.v_predictions, (y,), (each,))
         torch.testing.assert_close(found, value, rtol=1e-12, atol=1e-12)
         assert not torch.equal(found, _exact(field, y))
         close(along, expected[0])
-        close(vmap(lambda v: jvp(field.velocities, (y,), (v.expand_as(y),))[1])(directions), expected)
-        pulled = vjp(field.velocities, y)[1](each)[0]
-        close(pulled, vjp(field.velocity, y)[1](each)[0])
+        close(vmap(lambda v: jvp(field.v_predictions, (y,), (v.expand_as(y),))[1])(directions), expected)
+        pulled = vjp(field.v_predictions, y)[1](each)[0]
+        close(pulled, vjp(field.v_prediction, y)[1](each)[0])
     assert expected.abs().mean() > 0.1
     state = y.clone().requires_grad_()
-    (field.velocities(state) * each).sum().backward()
+    (field.v_predictions(state) * each).sum().backward()
     torch.testing.assert_close(state.grad, pulled, rtol=1e-12, atol=1e-12)
 
 
@@ -152,24 +152,24 @@ def test_only_the_rows_of_a_call_decide() -> None:
     few, many = y[: BREAK_EVEN - 1], y[:BREAK_EVEN]
     with torch.no_grad():
         field, other = _field(), _field()
-        before, pushed = field.velocities(few), field.push_forward(few, y[:1])
+        before, pushed = field.v_predictions(few), field.push_forward(few, y[:1])
         assert "_table" not in vars(field)
-        by_table = field.velocities(many)
+        by_table = field.v_predictions(many)
         table = field._table
         assert torch.equal(before, _exact(field, few))
         torch.testing.assert_close(by_table[:-1], before, rtol=1e-12, atol=1e-12)
         assert not torch.equal(by_table[:-1], before)
         # again, after other calls, and in another order
-        other.velocities(y)
+        other.v_predictions(y)
         for each in (field, other):
-            assert torch.equal(each.velocities(many), by_table)
-            assert torch.equal(each.velocities(few), before)
-            assert torch.equal(each.velocity(few[:9]), _field().velocity(few[:9]))
+            assert torch.equal(each.v_predictions(many), by_table)
+            assert torch.equal(each.v_predictions(few), before)
+            assert torch.equal(each.v_prediction(few[:9]), _field().v_prediction(few[:9]))
             assert all(map(torch.equal, each.push_forward(few, y[:1]), pushed))
         assert field._table is table
         # a row does not feel those beside it
         order = torch.randperm(len(y), generator=torch.Generator().manual_seed(1))
-        shuffled = torch.empty_like(y).index_copy(0, order, field.velocities(y[order]))
+        shuffled = torch.empty_like(y).index_copy(0, order, field.v_predictions(y[order]))
         torch.testing.assert_close(shuffled[:BREAK_EVEN], by_table, rtol=1e-12, atol=1e-12)
 
 
@@ -180,10 +180,10 @@ def test_parts_of_a_sum_go_their_own_way() -> None:
     assert isinstance(total, FieldSum)
     y = _normal(BREAK_EVEN, DIMENSION, seed=15)
     with torch.no_grad():
-        found = total.velocities(y)
+        found = total.v_predictions(y)
         assert [_tabulated(part) for part in total.parts] == [True, False]
-        assert torch.equal(found, total.parts[0].velocities(y) + total.parts[1].velocities(y))
-        torch.testing.assert_close(found, total.velocity(y), rtol=1e-12, atol=1e-12)
+        assert torch.equal(found, total.parts[0].v_predictions(y) + total.parts[1].v_predictions(y))
+        torch.testing.assert_close(found, total.v_prediction(y), rtol=1e-12, atol=1e-12)
 
 
 def test_rows_are_taken_as_many_at_once_as_is_fastest() -> None:
@@ -195,8 +195,8 @@ def test_rows_are_taken_as_many_at_once_as_is_fastest() -> None:
 
     field = PlainField(doubled, lambda y, sigma, directions: (y, directions), 0.5)
     assert field.rows_at_once == 1024
-    assert torch.equal(field.velocities(y), y)
-    assert torch.equal(field.velocities(y[:1024]), y[:1024])
+    assert torch.equal(field.v_predictions(y), y)
+    assert torch.equal(field.v_predictions(y[:1024]), y[:1024])
     assert taken == [1024, 1024, 452, 1024]
 
 
@@ -238,7 +238,7 @@ def test_rows_do_not_feel_the_table() -> None:
 def test_single_precision() -> None:
     field, y = _field(dtype=torch.float32), _normal(BREAK_EVEN, DIMENSION, seed=14)
     with torch.no_grad():
-        expected, found = _exact(_field(), y), field.velocities(y)
+        expected, found = _exact(_field(), y), field.v_predictions(y)
         by_table, by_network = (
             (each - expected).abs().amax() / expected.abs().amax() for each in (found, _exact(field, y))
         )
@@ -249,5 +249,5 @@ def test_single_precision() -> None:
     # the rest is the rounding of the weights and of the state, which both share
     assert by_table < 1.5 * by_network
     low = _field(dtype=torch.bfloat16)
-    assert torch.equal(low.velocities(y), _exact(low, y))
+    assert torch.equal(low.v_predictions(y), _exact(low, y))
     assert not _tabulated(low)
