@@ -16,7 +16,7 @@ from latentflow.flow.runge_kutta import RK4, integrate
 from latentflow.score.denoisers import Denoiser
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))  # the programme belongs to another claim
-from reports.geometry.grid_programme import shortest_path  # noqa: E402
+from reports.geometry.grid_programme import shortest_path
 
 Floats = np.ndarray
 
