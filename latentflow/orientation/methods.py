@@ -30,6 +30,7 @@ from latentflow.orientation.second_moments import StructuredAxes, group_axes, te
 from latentflow.score.tensors import as_array
 from latentflow.statistics.matrices import symmetric_whitening
 from latentflow.statistics.ranks import normal_scores
+from latentflow.statistics.thinning import thin
 
 #: Rows on which likelihoods are compared.
 LIKELIHOOD_ROWS = 1_000
@@ -85,14 +86,14 @@ class Material:
 
     @cached_property
     def jacobians(self) -> tuple[Floats, Floats]:
-        """Some of the rows, shape (m, k), and ∂z/∂x there, shape (m, k, k): found once for whoever asks."""
+        """Some of the rows, shape (m, k), and ∂z/∂x there, shape (m, k, k): computed once for whoever asks."""
         return encoder_jacobians(self.flow, self.x, self.generator())
 
     def likelihood_rows(self) -> Floats:
         """Validation rows by whose likelihood models are compared, spread evenly over all of them, shape (m, k)."""
         rows = self.x[self.validation]
         most = max(100, min(LIKELIHOOD_ROWS, 20_000 // rows.shape[1]))
-        return rows[np.unique(np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int))]
+        return thin(rows, most)
 
 
 def jacobian(material: Material) -> Orientation:

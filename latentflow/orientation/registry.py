@@ -86,8 +86,8 @@ class OrientationMethod:
 
     def axes(self, material: Material) -> Orientation:
         """The orientation of these rows by this method."""
-        found: Orientation = resolve_name(self.find)(material)
-        return found
+        orientation: Orientation = resolve_name(self.find)(material)
+        return orientation
 
 
 _METHODS = (

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from latentflow.data.splits import GAP, HELD_OUT, VALIDATION
 from latentflow.orientation.registry import GROUPS, ORDER, Hint
 from latentflow.orientation.second_moments import group_size, large_groups, paired_rows
+from latentflow.statistics.thinning import thin
 
 Integers = NDArray[np.int64]
 Places = NDArray[np.intp]
@@ -64,7 +65,7 @@ def pick_rows(
         elif needs is GROUPS:
             rows = _in_large_groups(rows, own, group_size(k))
         else:
-            rows = _evenly(rows, MOST_ROWS)
+            rows = thin(rows, MOST_ROWS)
     if roles is not None and (roles[rows] == VALIDATION).sum() > 1:
         return PickedRows(rows, roles[rows] == VALIDATION)
     return PickedRows(rows, np.arange(len(rows)) % ROWS_PER_VALIDATION_ROW == 0)
@@ -83,24 +84,17 @@ def check_rows(needs: Hint | None, k: int, positions: Integers, labels: Integers
         large_groups(labels, k)
 
 
-def _evenly(rows: Places, most: int) -> Places:
-    """At most so many of them, spread over all."""
-    return rows if len(rows) <= most else rows[np.linspace(0, len(rows) - 1, most).astype(int)]
-
-
 def _in_large_groups(rows: Places, own: Integers, least: int) -> Places:
     """Rows spread over all groups, or where that leaves some of them too small, over as many as stay large enough."""
-    even = _evenly(rows, MOST_ROWS)
+    even = thin(rows, MOST_ROWS)
     labels, sizes = np.unique(own, return_counts=True)
     large = labels[sizes >= least]
     _, left = np.unique(own[np.searchsorted(rows, even)], return_counts=True)
     if (left >= least).sum() >= len(large):
         return even
-    chosen = large[_evenly(np.arange(len(large)), max(2, MOST_ROWS // (2 * least)))]
+    chosen = large[thin(np.arange(len(large)), max(2, MOST_ROWS // (2 * least)))]
     each = max(least, MOST_ROWS // len(chosen))
     order = np.argsort(own, kind="stable")
     ends = np.searchsorted(own[order], chosen, side="right")
     starts = np.searchsorted(own[order], chosen, side="left")
-    return np.sort(
-        np.concatenate([_evenly(rows[order[a:b]], each) for a, b in zip(starts, ends, strict=True)])
-    )
+    return np.sort(np.concatenate([thin(rows[order[a:b]], each) for a, b in zip(starts, ends, strict=True)]))

@@ -93,7 +93,7 @@ def quick(request, monkeypatch):
 
         monkeypatch.setattr("latentflow.model.orient.SourceScale.fit", identity)
     monkeypatch.setattr("latentflow.components.mean_jacobians.ROWS", 30)
-    monkeypatch.setattr("latentflow.orientation.jacobians.ROWS", 200)
+    monkeypatch.setattr("latentflow.orientation.jacobians.MOST_ROWS", 200)
 
 
 @pytest.fixture
