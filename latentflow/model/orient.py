@@ -172,8 +172,9 @@ def _columns(
         return known
     if time_order:  # equal steps, as just said
         known.setdefault("time", None)
-    for name in given.keys() - known.keys():
-        known[name] = _still_there(table, model.record.get(name), required=not auto)
+    for name in given:
+        if name not in known:
+            known[name] = _still_there(table, model.record.get(name), required=not auto)
     return known
 
 
