@@ -29,7 +29,7 @@ from latentflow.flow.preimage import Encoder, solve
 from latentflow.flow.shooting import Pass, Trajectory
 from latentflow.flow.solvers import SOLVERS, Solver
 from latentflow.score.denoisers import Denoiser
-from latentflow.score.frozen import FieldAt
+from latentflow.score.fields import Field
 from latentflow.score.tensors import as_tensor
 
 #: Up to this many coordinates the trace is exact; beyond, it is Hutchinson's estimate.
@@ -196,14 +196,14 @@ class ProbabilityFlow:
         return nodes
 
     @cached_property
-    def _fields(self) -> dict[float, FieldAt]:
+    def _fields(self) -> dict[float, Field]:
         return {}
 
     def _rows_of_tangents(self, directions: int) -> int:
         """Rows that are fastest at once where each brings tangents."""
         return max(16, self._field(self._nodes[0]).rows_at_once // directions)
 
-    def _field(self, u: float) -> FieldAt:
+    def _field(self, u: float) -> Field:
         """The field at u = log σ, made once: the nodes are the same for all rows."""
         field = self._fields.get(u)
         if field is None:

@@ -55,7 +55,7 @@ def model_bytes(model: Mapping[str, Any]) -> bytes:
     orientation, turned = model["orientation"].state()
     header = {
         "format": FORMAT,
-        "network": model["denoiser"].network.settings,
+        "network": model["denoiser"].settings,
         "preprocessor": meta,
         "solver": model["solver"],
         "record": model["record"],

@@ -121,7 +121,7 @@ class FittedFlow:
     @property
     def network(self) -> dict[str, Any]:
         """Settings of the network behind the flow (:mod:`latentflow.score.networks`); empty for a closed form."""
-        return dict(self.denoiser.network.settings) if isinstance(self.denoiser, NetworkDenoiser) else {}
+        return dict(self.denoiser.settings) if isinstance(self.denoiser, NetworkDenoiser) else {}
 
     @property
     def hash(self) -> str:

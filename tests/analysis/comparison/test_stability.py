@@ -89,12 +89,10 @@ def test_the_words_follow_from_the_figures(model, found) -> None:
     told = " ".join(module._sentences(found.runs, turned, same))
     assert "disagree on its axes" in told
     assert "disagree on its axes" not in " ".join(module._sentences(found.runs, same, same))
-    for network, one_size in (
-        ("separable along learned axes", True),
-        ("residual perceptron of 5 × 128", False),
-    ):
-        named = [replace(run, network=network) for run in found.runs]
-        assert ("one size" in " ".join(module._sentences(named, same, same))) == one_size
+    for one_size in (True, False):
+        told = " ".join(module._sentences(found.runs, same, same, one_size=one_size))
+        assert ("one size" in told) == one_size
+    assert ("one size" in " ".join(found.sentences)) == all(run.network.startswith("sep") for run in found.runs)
 
 
 def test_what_the_orientations_mean_for_it_is_said(found) -> None:
