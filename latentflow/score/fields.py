@@ -154,8 +154,8 @@ def derivatives_along(
     """
 
     def along(direction: Tensor) -> tuple[Tensor, Tensor]:
-        value, derivative = jvp(function, (y,), (direction.expand_as(y),))
-        return value, derivative
+        pair = jvp(function, (y,), (direction.expand_as(y),))
+        return pair[0], pair[1]
 
     values, derivatives = vmap(along)(directions)
     return values[0], derivatives

@@ -126,7 +126,7 @@ class Validation:
         """Weighted error of each (row, draw) pair; empty without validation rows."""
         if self.n_rows == 0:
             return torch.empty(0)
-        with torch.no_grad():  # a network whose forward takes a gradient cannot do so in inference mode
+        with torch.inference_mode():
             return self._weights * denoising_errors(network, self._x0, self._log_sigma, self._noise)
 
     def loss(self, network: nn.Module) -> float:

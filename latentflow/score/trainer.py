@@ -12,8 +12,8 @@ from latentflow.score.objective import LEVELS, NoiseLevels, denoising_errors
 from latentflow.score.sizing import TrainingPlan
 
 #: Width of the averaging window of the weights, as a share of the steps so far (Karras et al. 2024, arXiv
-#: 2312.02696, power-function averaging): it needs no knowledge of how many steps will follow. torch's AveragedModel would
-#: take more lines: it wraps the network, counts on the device, and cannot go on from the average of another network.
+#: 2312.02696, power-function averaging): it needs no knowledge of how many steps will follow. torch's AveragedModel
+#: would take more lines: it wraps the network, counts on the device, and starts from no average but its own.
 AVERAGING_EXPONENT = 16.0
 #: A network over-fits after this many validations in a row (of 50 over a whole training) whose loss is above the best
 #: by this share. A mere plateau does not count, for the loss falls again as the learning rate decays.

@@ -92,7 +92,9 @@ def test_the_words_follow_from_the_figures(model, found) -> None:
     for one_size in (True, False):
         told = " ".join(module._sentences(found.runs, same, same, one_size=one_size))
         assert ("one size" in told) == one_size
-    assert ("one size" in " ".join(found.sentences)) == all(run.network.startswith("sep") for run in found.runs)
+    assert ("one size" in " ".join(found.sentences)) == all(
+        run.network.startswith("sep") for run in found.runs
+    )
 
 
 def test_what_the_orientations_mean_for_it_is_said(found) -> None:
