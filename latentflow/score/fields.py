@@ -4,9 +4,9 @@ Both follow from the network's ``forward`` by automatic differentiation. A netwo
 its own, as a method ``push_forward(y, log_sigma, directions)`` or ``at(log_sigma, dtype)``; :func:`push_forward` and
 :func:`field_at` take that instead, and say what it has to give.
 
-A frozen grid meets the same few noise levels for every row. A field computes what σ alone decides once: for the
-residual and the separable network the embedding, the scales and the shifts are folded into the matrices, so that an
-evaluation is a few matrix products with one activation each.
+A frozen grid meets the same few noise levels for every row. What σ alone decides is computed once: the residual and
+the separable network fold the embedding, the scales and the shifts into their matrices, so that an evaluation is a few
+matrix products with one activation each.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ class Family:
 
 
 #: The families by the ``"kind"`` of their settings, in the order of the race: the first of those that are raced is
-#: taken where nothing decides between them.
+#: taken where nothing decides between them, and can take any form.
 FAMILIES: dict[str, Family] = {
     "residual": Family(
         build=lambda s: ResidualMLP(s["dimension"], s["width"], s["depth"]),

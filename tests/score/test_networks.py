@@ -81,7 +81,9 @@ def test_levels_shared_by_groups_of_rows_are_the_levels_of_each_row(network: nn.
     y, log_sigma = _normal(6, D, seed=4), torch.tensor([-2.0, 0.5], dtype=torch.float64)
     grouped = network(y, log_sigma)
     torch.testing.assert_close(grouped, network(y, log_sigma.repeat_interleave(3)), rtol=1e-12, atol=1e-12)
-    torch.testing.assert_close(grouped[:3], network(y[:3], log_sigma[:1]), rtol=1e-12, atol=1e-12)
+    for rows, level in ((slice(0, 3), 0), (slice(3, 6), 1)):
+        alone = network(y[rows], log_sigma[level : level + 1])
+        torch.testing.assert_close(grouped[rows], alone, rtol=1e-12, atol=1e-12)
     assert (grouped[:3] - network(y[:3], log_sigma[1:])).abs().amax() > 1e-3
 
 
@@ -242,6 +244,7 @@ def test_what_a_family_trains_is_of_its_kind_and_of_the_size_of_the_plan() -> No
     plan = plan_training(1000, D, width=24, depth=2)
     raced = {kind: family.fresh for kind, family in FAMILIES.items() if family.raced}
     assert list(raced) == ["residual", "separable", "conservative"]
+    assert not FAMILIES[next(iter(raced))].separable  # its sum with a separable one is tried
     for kind, fresh in raced.items():
         assert fresh is not None
         network = fresh(D, plan, AXES, _generator())
