@@ -29,7 +29,7 @@ from latentflow.score.denoisers import Denoiser
 #: Fewest and most steps, and with how many the search begins.
 FEWEST, MOST, FIRST = 2, 1_024, 24
 #: The search ends where one in so many steps could be saved. Where the map folds, steps are multiplied by so much.
-SAVED, FINER = 32, 1.15
+SAVED, FINER = 32, 1.25
 
 Floats = NDArray[np.float64]
 
