@@ -25,7 +25,7 @@ from latentflow.analysis.verification.witness import WitnessedRows
 from latentflow.errors import DataError, PreprocessingError
 from latentflow.flow.probability_flow import EXACT_TRACE_DIMENSION, ProbabilityFlow
 from latentflow.score.tensors import as_array
-from latentflow.statistics.resample import thin
+from latentflow.statistics.thinning import thin
 
 Floats = NDArray[np.float64]
 Blocks = Iterable[tuple[NDArray[np.intp], Floats]]
