@@ -7,12 +7,14 @@ tableau: left adaptive, its error norm would span a batch, and a row's latent wo
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -110,11 +112,14 @@ def steps_for(
     """
     # of a draft the objective asks its nodes and its solver
     objective: Any = CalibrationObjective.of(denoiser, x, ends, accuracy)
+    exact = copy.deepcopy(denoiser).double()
     method = SOLVERS[ADAPTIVE.get(solver, solver)]
 
     def draft_of(size: float) -> Steps:
         if solver in ADAPTIVE:
-            return Steps(_accepted(objective, Adaptive(solver, size**-method.order)), method)
+            return Steps(
+                _accepted(exact, objective.start, ends, Adaptive(solver, size**-method.order)), method
+            )
         return Steps(np.log(blended_grid(*ends, min(max(round(size), FEWEST), MOST))), method)
 
     size = accuracy ** (-1 / method.order) if solver in ADAPTIVE else FIRST
@@ -137,17 +142,14 @@ def steps_for(
     )
 
 
-def _accepted(objective: CalibrationObjective, solver: Adaptive) -> Floats:
-    """log σ of the steps that an adaptive solver accepts on the calibration rows, and of the end."""
-    low, high = (math.log(end) for end in objective.ends)
-    starts: list[float] = []
-    solver.integrate(
-        lambda u, y: objective.denoiser.v_prediction(y, math.exp(u)),
-        objective.start,
-        [low, high],
-        starts.append,
-    )
-    return np.array([*starts, high])
+def _accepted(denoiser: Denoiser, start: Tensor, ends: tuple[float, float], solver: Adaptive) -> Floats:
+    """log σ of the steps that an adaptive solver accepts on calibration rows, and of the end."""
+    low, high = (math.log(end) for end in ends)
+    accepted: list[float] = []
+    with torch.no_grad():
+        v_prediction = lambda u, y: denoiser.v_prediction(y, math.exp(u))  # noqa: E731
+        solver.integrate(v_prediction, start, [low, high], accepted.append)
+    return np.array([*accepted, high])
 
 
 def _fewest(

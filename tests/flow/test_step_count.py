@@ -68,7 +68,7 @@ def test_the_accuracy_is_reached_on_new_rows_with_few_steps(solver, accuracy):
 
 def test_frozen_steps_are_those_that_the_adaptive_solver_accepts():
     objective = CalibrationObjective.of(oracle(), draws(300, 0), ENDS, 1e-4)
-    nodes = step_count._accepted(objective, Adaptive("dopri5", 1e-6))
+    nodes = step_count._accepted(oracle(), objective.start, ENDS, Adaptive("dopri5", 1e-6))
     v_prediction = lambda u, y: oracle().v_prediction(y, math.exp(u))  # noqa: E731
     frozen = SOLVERS["dp5"].integrate(v_prediction, objective.start, nodes.tolist())
     # but for the last step, which torchdiffeq interpolates
