@@ -17,7 +17,9 @@ from latentflow.data.preprocess import Preprocessor
 from latentflow.data.splits import GAP, HELD_OUT, TRAIN, VALIDATION, Split, make_split
 from latentflow.data.tables import Table
 from latentflow.errors import DataError, LatentFlowError
-from latentflow.flow.calibration import calibrate, choose_start
+from latentflow.flow.calibration import choose_start
+from latentflow.flow.solver_names import CALIBRATED
+from latentflow.flow.step_count import calibrated_grid
 from latentflow.model.devices import choose_device
 from latentflow.model.fitted_flow import FittedFlow
 from latentflow.model.orient import check_orientation, check_rows, fewest_rows, orient
@@ -135,6 +137,7 @@ def fit_flow(
     batch_size: int | None = None,
     time_budget: float | None = None,
     accuracy: float = 1e-4,
+    solver: str = CALIBRATED,
     orientation: str = "auto",
     groups: ArrayLike | None = None,
     time: ArrayLike | None = None,
@@ -165,6 +168,9 @@ def fit_flow(
     accuracy : float
         Mean error of a latent, ‖z − z*‖ against the converged flow, for which the grid is found and frozen (see
         :func:`latentflow.flow.calibration.calibrate`). The map of any grid is a bijection of its own.
+    solver : str
+        Of the flow, one of :func:`latentflow.flow.solver_names.solver_names`; see
+        :func:`latentflow.flow.step_count.calibrated_grid`.
     orientation, groups, time, time_order
         See :func:`latentflow.model.orient.orient`.
     device : str
@@ -193,6 +199,7 @@ def fit_flow(
         "batch_size": batch_size,
         "time_budget": time_budget,
         "accuracy": accuracy,
+        "solver": solver,
         "orientation": orientation,
         "time_order": time_order,
     }
@@ -228,7 +235,7 @@ def fit_flow(
             preprocessor, X[train], fixed, validation, plan, seed=seed, progress=progress
         )
         sigma_min = choose_start(denoiser, validation, (plan.sigma_min, plan.sigma_max))
-        grid = calibrate(denoiser, fixed, (sigma_min, plan.sigma_max), accuracy)
+        grid = calibrated_grid(denoiser, fixed, (sigma_min, plan.sigma_max), accuracy, solver)
     record = {
         "version": __version__,
         "seed": seed,

@@ -23,7 +23,7 @@ from latentflow.components.source_scale import SourceScale
 from latentflow.data.preprocess import Preprocessor
 from latentflow.errors import DataError, LatentFlowError, LatentFlowWarning
 from latentflow.flow.probability_flow import ProbabilityFlow
-from latentflow.flow.solvers import solver_of
+from latentflow.flow.solvers import integrator_of
 from latentflow.model.cleaning import Latents, extrapolation, latents_to_remove, without
 from latentflow.model.devices import PRECISIONS, choose_device
 from latentflow.model.encoding import Encoding, Volumes, check_log_det, unsolved
@@ -57,7 +57,7 @@ class FittedFlow:
     sigmas : ndarray, shape (steps + 1,)
         The frozen grid of noise levels, in whitened units.
     solver : str
-        A name in :data:`latentflow.flow.solvers.SOLVERS`.
+        A name in :data:`latentflow.flow.solvers.SOLVERS`; an adaptive one's makes a row depend on its batch.
     blend_weights : ndarray, shape (2, steps, 2, 3), optional
         The blend of its orders on this grid, there and back (:mod:`latentflow.flow.blending`).
     record : dict
@@ -116,7 +116,7 @@ class FittedFlow:
     @cached_property
     def flow(self) -> ProbabilityFlow:
         """The probability flow on whitened tensors of this model's device and dtype, before any orientation."""
-        return ProbabilityFlow(self.denoiser, self.sigmas, solver_of(self.solver, self.blend_weights))
+        return ProbabilityFlow(self.denoiser, self.sigmas, integrator_of(self.solver, self.blend_weights))
 
     @property
     def network(self) -> dict[str, Any]:

@@ -41,7 +41,14 @@ from latentflow.analysis.measures import (
 )
 from latentflow.analysis.results import SCHEMA_VERSION, FastICASummary, IndependenceResult, Rows, Verdict
 from latentflow.analysis.trajectory_report import TrajectoryReport
-from latentflow.analysis.verification.results import ColumnError, Quantiles, Row, Trip, Verification
+from latentflow.analysis.verification.results import (
+    ColumnError,
+    Quantiles,
+    Row,
+    Trip,
+    Verification,
+    WitnessAgreement,
+)
 from latentflow.geometry.claims import Claim
 from latentflow.geometry.convergence import StepConvergence
 from latentflow.geometry.score_deviation import DeviationLevel, ScoreDeviation
@@ -86,7 +93,14 @@ TRAJECTORY_RECORDS: tuple[type[Result], ...] = (
     StepConvergence,
 )
 
-VERIFICATION_RECORDS: tuple[type[Result], ...] = (Verification, Trip, Quantiles, Row, ColumnError)
+VERIFICATION_RECORDS: tuple[type[Result], ...] = (
+    Verification,
+    Trip,
+    Quantiles,
+    Row,
+    ColumnError,
+    WitnessAgreement,
+)
 STABILITY_RECORDS: tuple[type[Result], ...] = (Stability, Run, Agreement, CoordinateAgreement)
 COMPARISON_RECORDS: tuple[type[Result], ...] = (Comparison, ComparedLatent)
 

@@ -137,6 +137,31 @@ class ColumnError(Result):
 
 
 @dataclass(frozen=True)
+class WitnessAgreement(Result):
+    """How far the latents of a model are from those of an independent solver.
+
+    Attributes
+    ----------
+    solver : str
+        torchdiffeq's, adaptive, in double precision.
+    tolerance : float
+        Of its steps, relative and absolute.
+    distance : Quantiles
+        ‖z − z*‖ of evenly spaced rows, z* the latents of the witness.
+    mean_distance : float
+        The mean of it, which the accuracy is about.
+    accuracy : float or None
+        That the fit asked for; None where the model does not say.
+    """
+
+    solver: str
+    tolerance: float
+    distance: Quantiles
+    mean_distance: float
+    accuracy: float | None
+
+
+@dataclass(frozen=True)
 class Verification(Result):
     """What a whole table shows of the bijection.
 
@@ -158,6 +183,8 @@ class Verification(Result):
         Rows of which every value came back to the last bit.
     passed : bool
         Whether no row and no draw fails.
+    witness : WitnessAgreement or None
+        The latents beside those of an independent solver; None where that was not asked for. Nothing fails by it.
     """
 
     dtype: str
@@ -168,3 +195,4 @@ class Verification(Result):
     columns: tuple[ColumnError, ...]
     exact_rows: int
     passed: bool
+    witness: WitnessAgreement | None = None
