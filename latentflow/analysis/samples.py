@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from latentflow.analysis.measures import PairwiseDependence
-from latentflow.statistics.interval import plain
+from latentflow.statistics.records import plain
 
 PAIRS_SHOWN = 2  # per representation
 

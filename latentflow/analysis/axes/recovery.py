@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -11,53 +12,42 @@ from scipy.stats import rankdata
 
 from latentflow.analysis.ledger.ledger import Representation
 from latentflow.errors import DataError
-from latentflow.statistics.interval import Result
+from latentflow.statistics.records import Result
 
 _NOTHING = 1e-300
 
 
 @dataclass(frozen=True)
 class RecoveryEntry(Result):
-    """Coordinates of one representation against the true sources.
+    """Coordinates of one representation against the true sources."""
 
-    Attributes
-    ----------
-    name, label : str
-        The representation.
-    mcc_pearson, mcc_spearman : float
-        Mean over the sources of the absolute correlation with the coordinate matched to each, 0 … 1, each
-        with the matching that is best for it. A source left without a coordinate counts as zero.
-    amari : float
-        Amari's index of the regression of the coordinates on the sources, 0 (each coordinate follows one
-        source, linearly) … 1.
-    matched : tuple of (int or None), length m
-        The coordinate matched with each source by absolute Spearman correlation; None where coordinates ran out.
-    correlation : tuple of (float or None), length m
-        Signed Spearman correlation of each match.
-    """
-
-    name: str
+    name: Annotated[str, "The representation."]
     label: str
-    mcc_pearson: float
+    mcc_pearson: Annotated[
+        float,
+        "Mean over the sources of the absolute correlation with the coordinate matched to each, 0 … 1, each with the "
+        "matching that is best for it. A source left without a coordinate counts as zero.",
+    ]
     mcc_spearman: float
-    amari: float
-    matched: tuple[int | None, ...]
-    correlation: tuple[float | None, ...]
+    amari: Annotated[
+        float,
+        "Amari's index of the regression of the coordinates on the sources, 0 (each coordinate follows one source, "
+        "linearly) … 1.",
+    ]
+    matched: Annotated[
+        tuple[int | None, ...],
+        "length m: The coordinate matched with each source by absolute Spearman correlation; None where coordinates "
+        "ran out.",
+    ]
+    correlation: Annotated[tuple[float | None, ...], "length m: Signed Spearman correlation of each match."]
 
 
 @dataclass(frozen=True)
 class Recovery(Result):
-    """Recovery of known sources, on the evaluated rows.
+    """Recovery of known sources, on the evaluated rows."""
 
-    Attributes
-    ----------
-    entries : tuple of RecoveryEntry
-        In the order of the representations.
-    n_rows : int
-    """
-
-    entries: tuple[RecoveryEntry, ...]
-    n_rows: int
+    entries: Annotated[tuple[RecoveryEntry, ...], "In the order of the representations."]
+    n_rows: Annotated[int, "Rows used."]
 
 
 def recovery(representations: Sequence[Representation], sources: np.ndarray) -> Recovery:

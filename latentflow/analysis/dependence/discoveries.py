@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from scipy.stats import false_discovery_control
 
-from latentflow.statistics.interval import Result
+from latentflow.statistics.records import Result
 
 RATE = 0.05
 
 
 @dataclass(frozen=True)
 class Discoveries(Result):
-    """Pairs of one representation found dependent at a false discovery rate of 5 %.
+    """Pairs of one representation found dependent at a false discovery rate of 5 %."""
 
-    Attributes
-    ----------
-    n_bh : int
-        By Benjamini & Hochberg (1995): valid where the tests of the pairs depend on each other positively,
-        and in practice for screening all pairs.
-    n_by : int
-        By Benjamini & Yekutieli (2001): valid however the tests depend on each other, hence fewer.
-    n_pairs : int
-        Pairs tested, d (d − 1)/2.
-    """
-
-    n_bh: int
-    n_by: int
-    n_pairs: int
+    n_bh: Annotated[
+        int,
+        "By Benjamini & Hochberg (1995): valid where the tests of the pairs depend on each other positively, and in "
+        "practice for screening all pairs.",
+    ]
+    n_by: Annotated[
+        int, "By Benjamini & Yekutieli (2001): valid however the tests depend on each other, hence fewer."
+    ]
+    n_pairs: Annotated[int, "Pairs tested, d (d − 1)/2."]
 
 
 def discoveries(p_value: np.ndarray) -> Discoveries:
