@@ -52,7 +52,7 @@ def _axes(result: IndependenceResult) -> dict[str, Any]:
     return {
         "axes": selection.axis_rows(result),
         "orientation_method": selection.orientation_method(result),
-        "n_planes": len(result.latent_names) * (len(result.latent_names) - 1) // 2,
+        "n_planes": selection.pair_count(result),
     }
 
 
@@ -66,55 +66,37 @@ def _methods(result: IndependenceResult) -> dict[str, Any]:
 
 #: What the page has, in its order.
 SECTIONS: tuple[Section[IndependenceResult], ...] = (
-    Section("verdict", "independence/verdict.html.j2", data=_verdict),
-    Section("meaning", "independence/meaning.html.j2"),
-    Section("alerts", "independence/alerts.html.j2"),
-    Section("contents", "contents.html.j2"),
+    Section("verdict", data=_verdict),
+    Section("meaning"),
+    Section("alerts"),
+    Section("contents"),
     Section(
         "ledger",
-        "independence/ledger.html.j2",
         "Ledger",
         data=lambda result: {"differences": selection.ledger_differences(result)},
         figures={"ledger": drawings.ledger},
     ),
-    Section("densities", "independence/densities.html.j2", "Densities", attrgetter("densities")),
+    Section("densities", "Densities", attrgetter("densities")),
     Section(
         "pairs",
-        "independence/pairs.html.j2",
         "Pairs",
         data=_pairs,
         figures={"maps": drawings.maps, "scatters": drawings.scatters, "magnitudes": drawings.magnitudes},
     ),
-    Section("joint", "independence/joint.html.j2", "All at once", attrgetter("joint")),
+    Section("joint", "All at once", attrgetter("joint")),
     Section(
         "gaussianity",
-        "independence/gaussianity.html.j2",
         "Gaussianity",
         data=lambda result: {"latents": selection.latent_rows(result)},
         figures={"quantiles": drawings.quantiles},
     ),
-    Section("latents", "independence/latents.html.j2", "Latents", attrgetter("latent_facts"), _latents),
-    Section("orientation", "independence/orientation.html.j2", "Axes", attrgetter("orientation"), _axes),
-    Section("recovery", "independence/recovery.html.j2", "True sources", attrgetter("recovery"), _recovery),
-    Section(
-        "round-trip",
-        "independence/round-trip.html.j2",
-        "Round trip",
-        figures={"round_trip": drawings.round_trip},
-    ),
-    Section(
-        "training",
-        "independence/training.html.j2",
-        "Training",
-        figures={"training": drawings.training, "overfit": drawings.overfit},
-    ),
-    Section(
-        "columns",
-        "independence/columns.html.j2",
-        "Columns",
-        data=lambda result: {"treatments": selection.treatment_rows(result)},
-    ),
-    Section("methods", "independence/methods.html.j2", "How it was measured", data=_methods),
+    Section("latents", "Latents", attrgetter("latent_facts"), _latents),
+    Section("orientation", "Axes", attrgetter("orientation"), _axes),
+    Section("recovery", "True sources", attrgetter("recovery"), _recovery),
+    Section("round-trip", "Round trip", figures={"round_trip": drawings.round_trip}),
+    Section("training", "Training", figures={"training": drawings.training, "overfit": drawings.overfit}),
+    Section("columns", "Columns", data=lambda result: {"treatments": selection.treatment_rows(result)}),
+    Section("methods", "How it was measured", data=_methods),
 )
 
 
@@ -134,7 +116,7 @@ def render_page(result: IndependenceResult, *, json_name: str | None = None) -> 
     """
     rows, columns = selection.rows_in_words(result), many(len(result.columns), "column")
     return render(
-        "independence.html.j2",
+        "independence",
         SECTIONS,
         result,
         title="Independence report",

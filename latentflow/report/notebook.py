@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from latentflow.analysis.results import IndependenceResult
-from latentflow.report import captions, figures, numbers, selection
+from latentflow.report import drawings, figures, numbers, selection
 from latentflow.report.page import drawing, environment
 from latentflow.report.svg import default_style
 
@@ -23,7 +23,7 @@ def notebook_html(result: IndependenceResult) -> str:
         One ``<div>`` with its own style, which touches nothing else in the notebook. The whole report is
         :func:`~latentflow.report.independence_page.write_report`.
     """
-    alt = captions.ledger(result)
+    alt = drawings.ledger_in_words(result)
     # Many outputs share one document, where an id must not come twice.
     digest = hashlib.sha256((alt + result.verdict.headline).encode()).hexdigest()[:12]
     with default_style():

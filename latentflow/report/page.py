@@ -36,9 +36,8 @@ class Section(Generic[R]):
     Attributes
     ----------
     key : str
-        Its name, and that of its place in the page where it has one.
-    template : str
-        Which of the templates writes it; it sees ``result``, what the whole page knows, and the next three.
+        Its name, that of its place in the page, and of its template, ``PAGE/KEY.html.j2``, which sees ``result``, what
+        the whole page knows, its data and its drawings.
     title : str
         Its words in the list of contents; empty where it is not listed.
     show : callable
@@ -52,7 +51,6 @@ class Section(Generic[R]):
     """
 
     key: str
-    template: str
     title: str = ""
     show: Callable[[R], Any] = lambda _: True
     data: Callable[[R], Mapping[str, Any]] = lambda _: {}
@@ -60,13 +58,13 @@ class Section(Generic[R]):
     box: str = ""
 
 
-def render(template: str, sections: Sequence[Section[R]], result: R, **facts: Any) -> str:
+def render(page: str, sections: Sequence[Section[R]], result: R, **facts: Any) -> str:
     """A page as HTML.
 
     Parameters
     ----------
-    template : str
-        Of the frame around the sections.
+    page : str
+        Its kind: name of the template of the frame, and of the folder of the templates of sections.
     sections : sequence of Section
         In the order of the page; those that have nothing to show are left out.
     result
@@ -84,18 +82,12 @@ def render(template: str, sections: Sequence[Section[R]], result: R, **facts: An
     shown = [section for section in sections if section.show(result)]
     contents = [(section.key, section.title) for section in shown if section.title]
     known = {**facts, "result": result, "contents": contents}
-    parts = [
-        {
-            "box": section.box,
-            "html": Markup(
-                environment()
-                .get_template(section.template)
-                .render(**known, **section.data(result), drawings=drawings(section, result))
-            ),
-        }
-        for section in shown
-    ]
-    return environment().get_template(template).render(**known, sections=parts)
+    parts = []
+    for section in shown:
+        words = {**known, **section.data(result), "drawings": drawings(section, result)}
+        html = environment().get_template(f"{page}/{section.key}.html.j2").render(words)
+        parts.append({"html": Markup(html), "box": section.box})
+    return environment().get_template(f"{page}.html.j2").render(known, sections=parts)
 
 
 def drawings(section: Section[R], result: R) -> dict[str, Any]:

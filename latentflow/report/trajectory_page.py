@@ -33,12 +33,12 @@ def _card(
 ) -> Section[TrajectoryReport]:
     """A section that shares a box with others, with the drawings of these names."""
     drawn = {name: partial(_draw, name) for name in figures}
-    return Section(key, f"trajectories/{key}.html.j2", show=show, data=data, figures=drawn, box="cards")
+    return Section(key, show=show, data=data, figures=drawn, box="cards")
 
 
 #: What the page has, in its order.
 SECTIONS: tuple[Section[TrajectoryReport], ...] = (
-    Section("claims", "trajectories/claims.html.j2"),
+    Section("claims"),
     _card("straight", "chord"),
     _card("end", "distance"),
     _card("bend", "turning"),
@@ -47,7 +47,7 @@ SECTIONS: tuple[Section[TrajectoryReport], ...] = (
     _card("samples", "convergence"),
     _card("deviation", "deviation", show=attrgetter("deviation")),
     _card("memory", "memorisation", show=attrgetter("deviation")),
-    Section("figures", "trajectories/figures.html.j2"),
+    Section("figures"),
 )
 
 
@@ -64,7 +64,7 @@ def render_trajectories(report: TrajectoryReport, *, subject: str, json_name: st
     """
     rows = report.shape.n_rows
     return render(
-        "trajectories.html.j2",
+        "trajectories",
         SECTIONS,
         report,
         title="Trajectories",

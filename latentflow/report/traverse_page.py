@@ -60,8 +60,8 @@ def _drawings(traverse: Traverse) -> list[Drawing]:
 
 #: What the page has, in its order.
 SECTIONS: tuple[Section[Traverse], ...] = (
-    Section("about", "traverse/about.html.j2", data=_about),
-    Section("panels", "traverse/panels.html.j2", data=_panels, figures={"panels": _drawings}, box="traverse"),
+    Section("about", data=_about),
+    Section("panels", data=_panels, figures={"panels": _drawings}, box="traverse"),
 )
 
 
@@ -77,7 +77,7 @@ def render_traverse(traverse: Traverse, *, subject: str, table_name: str) -> str
         Name of the file with the table.
     """
     return render(
-        "traverse.html.j2",
+        "traverse",
         SECTIONS,
         traverse,
         title="Traverse",

@@ -262,11 +262,10 @@ def test_the_page_has_its_sections_in_their_order(page):
 @pytest.mark.parametrize("shown", [True, False])
 def test_a_section_is_added_by_one_record_and_its_template(result, monkeypatch, shown):
     template = '<section><h2 id="colour">Colour</h2>{{ figure(drawings.wheel) }}{{ shade }}</section>'
-    loader = ChoiceLoader([DictLoader({"colour.html.j2": template}), environment().loader])
+    loader = ChoiceLoader([DictLoader({"independence/colour.html.j2": template}), environment().loader])
     monkeypatch.setattr(environment(), "loader", loader)
     colour = Section(
         "colour",
-        "colour.html.j2",
         "Of colours",
         show=lambda _: shown,
         data=lambda _: {"shade": "<teal>"},
