@@ -11,6 +11,8 @@ import numpy as np
 from latentflow.statistics.interval import Interval
 from latentflow.statistics.records import Result
 
+PAIRS_SHOWN = 2  # per representation, point by point
+
 
 @dataclass(frozen=True)
 class LedgerEntry(Result):
@@ -95,6 +97,12 @@ class PairwiseDependence(Result):
     ]
     n_rows: Annotated[int, "Rows used."]
     null: Annotated[str, "``chi2``, ``simulated`` (ranks at this n) or ``circular shifts``."]
+
+    def strongest(self, limit: int = PAIRS_SHOWN) -> list[tuple[int, int]]:
+        """The ``limit`` most dependent pairs (i < j), strongest first; fewer where there are fewer pairs."""
+        rows, columns = np.triu_indices(len(self.columns), k=1)
+        order = np.argsort(-np.asarray(self.nats)[rows, columns], kind="stable")[:limit]
+        return [(int(rows[at]), int(columns[at])) for at in order]
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,8 @@ from latentflow.analysis.axes.latent_facts import LatentFacts
 from latentflow.analysis.axes.recovery import Recovery
 from latentflow.analysis.dependence.classifier import JointDependence
 from latentflow.analysis.dependence.confirmation import PairConfirmation
-from latentflow.analysis.dependence.discoveries import Discoveries
 from latentflow.analysis.dependence.magnitudes import Magnitudes
+from latentflow.analysis.dependence.pairwise import Discoveries
 from latentflow.analysis.gaussianity.joint import JointGaussianity
 from latentflow.analysis.ledger.densities import BaselineDensity
 from latentflow.analysis.measures import (
@@ -41,7 +41,6 @@ from latentflow.analysis.measures import (
     RadiusTest,
     RoundTrip,
 )
-from latentflow.analysis.samples import shown_samples
 from latentflow.data.atomic import write_whole
 from latentflow.statistics.interval import Interval
 from latentflow.statistics.records import Result, plain
@@ -196,10 +195,29 @@ class IndependenceResult(Result):
     def to_dict(self) -> dict[str, Any]:
         """As :meth:`Result.to_dict`; of the samples only the pairs that are drawn."""
         return {
-            field.name: shown_samples(self.samples, self.pairwise)
-            if field.name == "samples"
-            else plain(getattr(self, field.name))
+            field.name: self.shown_samples() if field.name == "samples" else plain(getattr(self, field.name))
             for field in dataclasses.fields(self)
+        }
+
+    def shown_samples(self) -> dict[str, list[dict[str, Any]]]:
+        """What of the samples a reader sees, as plain JSON: per representation its strongest pairs, and their points.
+
+        Returns
+        -------
+        dict of str to list of dict
+            ``columns`` (two names), ``x`` and ``y`` (m numbers each, six significant digits) of every such pair.
+        """
+        return {
+            name: [
+                {
+                    "columns": [pairs.columns[i], pairs.columns[j]],
+                    "x": plain(values[:, i]),
+                    "y": plain(values[:, j]),
+                }
+                for i, j in pairs.strongest()
+            ]
+            for name, values in self.samples.items()
+            if (pairs := self.pairwise.get(name)) is not None
         }
 
     def _repr_html_(self) -> str | None:

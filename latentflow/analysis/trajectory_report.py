@@ -8,8 +8,7 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 
-from latentflow.analysis.preparation import open_for
-from latentflow.analysis.rows import FEWEST_ROWS
+from latentflow.analysis.rows import FEWEST_ROWS, open_for
 from latentflow.data.splits import HELD_OUT, TRAIN
 from latentflow.data.tables import Table
 from latentflow.errors import DataError

@@ -6,7 +6,6 @@ Each function takes a result; what a result has nothing for is empty.
 from __future__ import annotations
 
 from latentflow.analysis.results import IndependenceResult
-from latentflow.analysis.samples import worst_pairs
 from latentflow.report import figures, numbers
 from latentflow.report.drawing import curve
 from latentflow.report.page import Drawing, drawing
@@ -72,7 +71,7 @@ def magnitudes(result: IndependenceResult) -> list[Drawing]:
 def scatters(result: IndependenceResult) -> dict[str, list[Drawing]]:
     """The most dependent pairs point by point, by representation."""
     return {
-        name: [_scatter(result, name, rank) for rank in range(len(worst_pairs(result.pairwise[name])))]
+        name: [_scatter(result, name, rank) for rank in range(len(result.pairwise[name].strongest()))]
         for name in drawn_maps(result)
         if name in result.samples
     }

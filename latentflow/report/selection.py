@@ -9,7 +9,6 @@ from typing import Any
 from latentflow.analysis.axes.account import LatentDetermination
 from latentflow.analysis.axes.latent_facts import LatentFacts
 from latentflow.analysis.results import IndependenceResult, Interval, LatentGaussianity, PairwiseDependence
-from latentflow.analysis.samples import worst_pairs
 from latentflow.report import numbers
 from latentflow.report.figures import worst_latents
 
@@ -81,7 +80,7 @@ def strongest_pairs(pairwise: PairwiseDependence, limit: int = PAIR_ROWS) -> lis
             nats=float(pairwise.nats[first, second]),
             p_adjusted=min(1.0, pairs * float(pairwise.p_value[first, second])),
         )
-        for first, second in worst_pairs(pairwise, limit)
+        for first, second in pairwise.strongest(limit)
     ]
 
 

@@ -12,7 +12,6 @@ import pytest
 
 import latentflow.report
 from latentflow.analysis.results import SCHEMA_VERSION
-from latentflow.analysis.samples import shown_samples, worst_pairs
 from latentflow.report.schema import DOCUMENTS, records_in, schema_text
 from latentflow.statistics.records import Result, described
 
@@ -64,10 +63,10 @@ def test_json_of_every_record_has_exactly_the_keys_described(result):
         assert list(written) == [name for each in described(type(record)) for name in each.names]
 
 
-def test_shown_samples_are_the_points_of_the_worst_pairs(result):
-    shown = json.loads(json.dumps(shown_samples(result.samples, result.pairwise), allow_nan=False))
+def test_shown_samples_are_the_points_of_the_strongest_pairs(result):
+    shown = json.loads(json.dumps(result.shown_samples(), allow_nan=False))
     assert set(shown) == {"raw", "fastica", "latents"}
-    pairs = worst_pairs(result.pairwise["raw"])
+    pairs = result.pairwise["raw"].strongest()
     assert pairs[0] == result.pairwise["raw"].max_pair
     for entry, (i, j) in zip(shown["raw"], pairs, strict=True):
         assert entry["columns"] == [result.columns[i], result.columns[j]]

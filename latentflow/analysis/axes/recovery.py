@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import rankdata
 
 from latentflow.analysis.ledger.ledger import Representation
+from latentflow.data.tables import Table, open_table
 from latentflow.errors import DataError
 from latentflow.statistics.records import Result
 
@@ -48,6 +49,46 @@ class Recovery(Result):
 
     entries: Annotated[tuple[RecoveryEntry, ...], "In the order of the representations."]
     n_rows: Annotated[int, "Rows used."]
+
+
+def read_sources(sources: Any, table: Table, index: np.ndarray) -> np.ndarray:
+    """The sources (n, m) of the rows at these positions of the table.
+
+    Parameters
+    ----------
+    sources : str or array (n_table, m)
+        A key of the table's own file, or the sources themselves, one row for each row of the table.
+    table : Table
+    index : ndarray (n,) of int
+
+    Raises
+    ------
+    DataError
+        The file or the key is not there, the numbers of rows differ, or values are missing.
+    """
+    if isinstance(sources, str):
+        if table.path is None:
+            raise DataError("sources by key need a table that is a file; give the sources as an array")
+        truth = open_table(table.path, key=sources)
+        if truth.n_rows != table.n_rows:
+            raise DataError(
+                f"{table.path}: '{sources}' has {truth.n_rows} rows and the table {table.n_rows}; sources need one "
+                "row for each row of the table"
+            )
+        values = truth.read_rows(index)
+    else:
+        known = np.asarray(sources, dtype=np.float64)
+        if known.ndim == 1:
+            known = known[:, None]
+        if known.ndim != 2 or len(known) != table.n_rows:
+            raise DataError(
+                f"the sources have shape {known.shape} and the table has {table.n_rows} rows; sources need one row "
+                "for each row of the table"
+            )
+        values = known[index]
+    if not np.isfinite(values).all():
+        raise DataError(f"{(~np.isfinite(values)).sum()} values of the sources are missing or infinite")
+    return values
 
 
 def recovery(representations: Sequence[Representation], sources: np.ndarray) -> Recovery:

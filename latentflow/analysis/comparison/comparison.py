@@ -15,7 +15,8 @@ from scipy.stats import rankdata
 from latentflow.analysis.axes.account import is_anchored, started_from_ica
 from latentflow.analysis.dependence.on_others import dependence_on_others
 from latentflow.analysis.ledger.ledger import ledger
-from latentflow.analysis.preparation import Material, open_for, prepare
+from latentflow.analysis.preparation import Material, prepare
+from latentflow.analysis.rows import open_for
 from latentflow.data.tables import open_table
 from latentflow.errors import DataError
 from latentflow.orientation.ordering import explained_variance

@@ -19,6 +19,7 @@ from latentflow.analysis.dependence.hermite import DEGREES, hermite_functions
 from latentflow.analysis.dependence.interactions import choose_interactions
 from latentflow.statistics.interval import Interval
 from latentflow.statistics.records import Result
+from latentflow.statistics.resample import variance_of_mean
 
 #: Fewer rows than this are not tested.
 FEWEST_ROWS = 40
@@ -271,12 +272,6 @@ def _log_odds_scale(true: np.ndarray, shuffled: np.ndarray) -> tuple[float, floa
 
 def _reach(of_true: np.ndarray, of_shuffled: np.ndarray, width: int) -> float:
     """Half-width of the 95 % interval of a difference of two means of terms, by blocks of rows."""
-    variance = sum(_variance_of_mean(terms, width) for terms in (of_true, of_shuffled))
+    variance = sum(variance_of_mean(terms, width) for terms in (of_true, of_shuffled))
     blocks = min(len(of_true), len(of_shuffled)) // width
     return float(student.isf(0.025, max(blocks - 1, 1)) * np.sqrt(variance))
-
-
-def _variance_of_mean(terms: np.ndarray, width: int) -> float:
-    usable = len(terms) - len(terms) % width
-    means = terms[:usable].reshape(-1, width).mean(axis=1)
-    return float(means.var(ddof=1)) / len(means) if len(means) > 1 else float("inf")

@@ -8,9 +8,9 @@ from typing import Annotated
 import numpy as np
 from scipy.special import ndtri
 
-from latentflow.analysis.dependence.discoveries import adjusted
 from latentflow.analysis.dependence.distance import distance_dependence
 from latentflow.analysis.dependence.nearest_neighbours import mutual_information
+from latentflow.analysis.dependence.pairwise import adjusted
 from latentflow.analysis.measures import PairwiseDependence
 from latentflow.statistics.interval import Interval
 from latentflow.statistics.ranks import normal_scores
