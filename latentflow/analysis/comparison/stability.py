@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, count, islice
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -26,7 +26,8 @@ from latentflow.errors import DataError
 from latentflow.model.fit import beside_rows, fit_flow
 from latentflow.score.networks import is_separable
 from latentflow.score.sizing import plan_training
-from latentflow.statistics.interval import Interval, Result
+from latentflow.statistics.interval import Interval
+from latentflow.statistics.records import Result
 from latentflow.statistics.resample import intervals
 
 #: Width relative to that of the first fit, and blocks more than it has, of the refits in turn.
@@ -37,66 +38,38 @@ MOSTLY_ROTATION = 0.5  # share of the distance that a rotation takes away from w
 
 @dataclass(frozen=True)
 class Run(Result):
-    """One fit among several.
+    """One fit among several."""
 
-    Attributes
-    ----------
-    seed, width, depth : int
-        Seed, hidden units and residual blocks of the fit.
-    network : str
-        The score network that was kept, in words.
-    orientation : str
-        Method of its orientation.
-    anchored : bool
-        Whether its latents were aligned with ICA components.
-    neg_log_prob : Interval
-        E[−log p] on the common held-out rows, nats, user's units.
-    log_prob_gain : Interval
-        Mean of log p less that of the first fit, paired over rows, nats; zero for the first fit itself.
-    seconds : float
-        Time of the fit.
-    """
-
-    seed: int
+    seed: Annotated[int, "Seed, hidden units and residual blocks of the fit."]
     width: int
     depth: int
-    network: str
-    orientation: str
-    anchored: bool
-    neg_log_prob: Interval
-    log_prob_gain: Interval
-    seconds: float
+    network: Annotated[str, "The score network that was kept, in words."]
+    orientation: Annotated[str, "Method of its orientation."]
+    anchored: Annotated[bool, "Whether its latents were aligned with ICA components."]
+    neg_log_prob: Annotated[Interval, "E[−log p] on the common held-out rows, nats, user's units."]
+    log_prob_gain: Annotated[
+        Interval,
+        "Mean of log p less that of the first fit, paired over rows, nats; zero for the first fit itself.",
+    ]
+    seconds: Annotated[float, "Time of the fit."]
 
 
 @dataclass(frozen=True)
 class Stability(Result):
-    """How far the latents of several fits agree on rows that none of them has seen.
+    """How far the latents of several fits agree on rows that none of them has seen."""
 
-    Attributes
-    ----------
-    runs : tuple of Run
-        The model itself first.
-    latents : Agreement
-        Of the oriented latents.
-    fastica : Agreement
-        Of FastICA's components, fitted to the same training rows from as many starting points.
-    fastica_converged : int
-        How many runs of FastICA converged.
-    log_prob_difference : float
-        Root mean square over rows of log p of one fit less that of another, median over pairs of fits, nats.
-    n_rows : int
-        Held-out rows, the same for all.
-    sentences : tuple of str
-        What the figures say, in words.
-    """
-
-    runs: tuple[Run, ...]
-    latents: Agreement
-    fastica: Agreement
-    fastica_converged: int
-    log_prob_difference: float
-    n_rows: int
-    sentences: tuple[str, ...]
+    runs: Annotated[tuple[Run, ...], "The model itself first."]
+    latents: Annotated[Agreement, "Of the oriented latents."]
+    fastica: Annotated[
+        Agreement, "Of FastICA's components, fitted to the same training rows from as many starting points."
+    ]
+    fastica_converged: Annotated[int, "How many runs of FastICA converged."]
+    log_prob_difference: Annotated[
+        float,
+        "Root mean square over rows of log p of one fit less that of another, median over pairs of fits, nats.",
+    ]
+    n_rows: Annotated[int, "Held-out rows, the same for all."]
+    sentences: Annotated[tuple[str, ...], "What the figures say, in words."]
 
 
 def stability(

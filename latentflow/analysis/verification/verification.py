@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from latentflow.analysis.preparation import open_for
+from latentflow.analysis.rows import open_for
 from latentflow.analysis.verification.results import ColumnError, Quantiles, Row, Trip, Verification
 from latentflow.analysis.verification.witness import WitnessedRows
 from latentflow.errors import DataError, PreprocessingError
