@@ -10,6 +10,7 @@ import click
 from latentflow.data.tables import open_table
 from latentflow.model.fit import fit_table
 from latentflow.model.fitted_flow import FittedFlow
+from latentflow.orientation.registry import method_of
 
 from . import options
 from .description import model_lines
@@ -168,7 +169,7 @@ def _hint(model: FittedFlow) -> list[str]:
     """What to say of the rows another time, where it shows in them and would help the axes."""
     found, record = model.orientation, model.record
     alike = record["settings"]["split"] == "auto" and record["split"]["mode"] == "blocked"
-    if not alike or found.asked != "auto" or found.method in ("temporal", "groups"):
+    if not alike or found.asked != "auto" or method_of(found.method).needs:
         return []
     return [
         field(

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from latentflow.orientation import registry
+
 from .naming import MODEL_SUFFIX
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -71,13 +73,10 @@ dtype = click.option(
 )
 orientation = click.option(
     "--orientation",
-    type=click.Choice(["auto", "jacobian", "metric", "ica", "gaussianization", "temporal", "groups", "none"]),
+    type=click.Choice(registry.choices()),
     default="auto",
     show_default=True,
-    help="How the latents are turned: by derivatives of the flow (jacobian, metric), towards FastICA's components "
-    "(ica) or those of a few layers of linear ICA (gaussianization), by what differs between sources over time "
-    "(temporal) or between groups (groups), or not at all (none). auto: temporal or groups where --time, --time-order "
-    "or --groups is given, else by the simplest model that explains the rows: linear ICA, layers of it, or the flow.",
+    help=registry.in_words(),
 )
 groups = click.option(
     "--groups",

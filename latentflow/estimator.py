@@ -19,12 +19,14 @@ from latentflow.errors import LatentFlowWarning, ModelFileError
 from latentflow.model.cleaning import Latents
 from latentflow.model.fit import fit_table
 from latentflow.model.fitted_flow import FittedFlow
+from latentflow.orientation.registry import with_methods
 from latentflow.score.training import Progress
 
 Floats = NDArray[np.float64]
 Path = str | os.PathLike[str]
 
 
+@with_methods
 class LatentFlow(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Bijective Gaussian latents of a table, by the probability-flow ODE of a score model fitted to it.
 
@@ -51,8 +53,12 @@ class LatentFlow(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
     accuracy : float
         Between 0 and 1: mean error of a latent against the converged flow, for which the grid of the encoder is found
         and frozen; log|det| is off by about ten times as much.
-    orientation : {"auto", "jacobian", "metric", "ica", "gaussianization", "temporal", "groups", "none"}
-        How the latents are turned; auto takes what the rows speak for, see :func:`latentflow.model.orient.orient`.
+    orientation : str
+        How the latents are turned: ``auto`` takes what the rows speak for, see
+        :func:`latentflow.model.orient.orient`; or one of
+
+        ORIENTATIONS
+
     time_order : bool
         Rows follow each other in time at equal steps, which orients even non-linear mixtures.
     device : str

@@ -14,6 +14,7 @@ from torch import Generator, Tensor
 
 from latentflow.base.fastica import ica_axes
 from latentflow.data.preprocess import Preprocessor
+from latentflow.data.row_order import order_of_complete_rows
 from latentflow.data.splits import GAP, HELD_OUT, TRAIN, VALIDATION, Split, make_split
 from latentflow.data.tables import Table
 from latentflow.errors import DataError, LatentFlowError
@@ -22,7 +23,8 @@ from latentflow.flow.solver_names import CALIBRATED
 from latentflow.flow.step_count import calibrated_grid
 from latentflow.model.devices import choose_device
 from latentflow.model.fitted_flow import FittedFlow
-from latentflow.model.orient import check_orientation, check_rows, fewest_rows, orient
+from latentflow.model.orient import orient_by
+from latentflow.orientation.request import OrientationRequest, fewest_rows
 from latentflow.score.denoisers import NetworkDenoiser
 from latentflow.score.sizing import TrainingPlan, plan_training
 from latentflow.score.tensors import as_array
@@ -69,22 +71,15 @@ def fit_table(
         If values are missing and may not be dropped, with a count per column.
     """
     X = table.read()
-    complete = np.isfinite(X).all(axis=1)
+    complete = np.asarray(np.isfinite(X).all(axis=1))
     if missing not in ("error", "drop"):
         raise DataError(f"missing must be error or drop, not {missing!r}")
     if not complete.all() and missing == "error":
         table.refuse_missing()
-    labels, when = beside_rows(table, groups), beside_rows(table, time)
-    if when is None and settings.get("time_order") and not complete.all():
-        when = np.arange(len(X))  # rows left out leave gaps
-    model = fit_flow(
-        X[complete],
-        table.columns,
-        dtype=table.dtype,
-        groups=None if labels is None else labels[complete],
-        time=None if when is None else when[complete],
-        **settings,
+    order = order_of_complete_rows(
+        table, complete, groups=groups, time=time, time_order=bool(settings.get("time_order"))
     )
+    model = fit_flow(X[complete], table.columns, dtype=table.dtype, **{**settings, **order})
     roles = np.full(len(X), GAP, dtype=np.uint8)
     roles[complete] = model.roles
     model.roles = roles
@@ -100,25 +95,6 @@ def fit_table(
         "time": time if isinstance(time, str) else None,
     }
     return model
-
-
-def beside_rows(table: Table, given: str | ArrayLike | None) -> NDArray[Any] | None:
-    """What goes with each row of a table: a column or dataset of its file by name, or the values themselves, (n,).
-
-    Raises
-    ------
-    DataError
-        If there is no column of that name, or not one value for each row.
-    """
-    if given is None:
-        return None
-    values = table.carried((given,))[given] if isinstance(given, str) else np.asarray(given)
-    if values.shape != (table.n_rows,):
-        what = f"'{given}'" if isinstance(given, str) else "groups or time"
-        raise DataError(
-            f"{what} must hold one value for each of {table.n_rows} rows, not shape {values.shape}"
-        )
-    return values
 
 
 def fit_flow(
@@ -205,7 +181,7 @@ def fit_flow(
     }
     if not 0 < accuracy < 1:
         raise LatentFlowError(f"accuracy must be between 0 and 1, not {accuracy:g}")
-    check_orientation(orientation, groups=groups, time=time, time_order=time_order, n=len(X))
+    request = OrientationRequest.of(orientation, len(X), groups=groups, time=time, time_order=time_order)
     started = clock.monotonic()
     target = choose_device(device)
     if not isinstance(split, Split):
@@ -218,8 +194,8 @@ def fit_flow(
     seen = len(train) + len(split.rows(VALIDATION))
     unoriented = orientation == "auto" and seen < fewest_rows(k)
     if unoriented:
-        orientation = "none"
-    check_rows(orientation, k, len(X), split.role, groups=groups, time=time, time_order=time_order)
+        request = OrientationRequest.of("none", len(X))
+    rows_to_orient = request.rows(k, split.role)
     plan = plan_training(
         len(train),
         k,
@@ -266,15 +242,7 @@ def fit_flow(
         device=target,
     )
     with one_thread():
-        oriented = orient(
-            model,
-            X,
-            orientation=orientation,
-            groups=groups,
-            time=time,
-            time_order=time_order,
-            roles=split.role,
-        )
+        oriented = orient_by(model, X, request, rows_to_orient)
     oriented.record["seconds"] = clock.monotonic() - started
     return oriented
 

@@ -381,9 +381,10 @@ class FittedFlow:
         if scale == "latent":
             return None
         if self.source_scale is None:
-            raise LatentFlowError(
-                "this model has no source scale, as it was fitted by an older version: `latentflow orient` adds one"
+            why = (
+                "no orientation chose its axes" if self.orientation.arbitrary else "it is of an older version"
             )
+            raise LatentFlowError(f"this model has no source scale, as {why}: `latentflow orient` adds one")
         return self.source_scale
 
     def tensor(self, values: Floats) -> Tensor:

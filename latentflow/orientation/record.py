@@ -27,7 +27,7 @@ class Orientation:
     rotation : ndarray, shape (k, k)
         Orthogonal V; oriented latents are z V, so that column i holds the direction of oriented latent i.
     method : str
-        How the rotation was found; ``none`` leaves the latents as the flow gives them.
+        How the rotation was found; ``none`` leaves the latents as the flow gives them, but for order and sign.
     asked : str
         What was asked for; differs from the method where that was ``auto``.
     reason : str

@@ -9,6 +9,7 @@ from typing import Any
 from latentflow.analysis.axes.account import LatentDetermination
 from latentflow.analysis.axes.latent_facts import LatentFacts
 from latentflow.analysis.results import IndependenceResult, Interval, LatentGaussianity, PairwiseDependence
+from latentflow.orientation.registry import method_of
 from latentflow.report import numbers
 from latentflow.report.figures import worst_latents
 
@@ -112,19 +113,8 @@ def orientation_method(result: IndependenceResult) -> str:
     account = result.orientation
     if account is None:
         return numbers.MISSING
-    words = _METHODS.get(account.method, account.method)
+    words = f"{account.method}: {method_of(account.method).label}"
     return words if account.asked == account.method else f"{words} (asked for: {account.asked})"
-
-
-_METHODS = {
-    "none": "none: the latents stand as the flow gives them",
-    "jacobian": "jacobian: joint diagonalisation of the denoiser's Jacobians",
-    "metric": "metric: joint diagonalisation of the decoder's metric",
-    "ica": "ica: aligned with FastICA's components",
-    "gaussianization": "gaussianization: aligned with a few layers of linear ICA",
-    "temporal": "temporal: joint diagonalisation of log-variograms, then the autoregressive likelihood",
-    "groups": "groups: joint diagonalisation of the covariances within groups",
-}
 
 
 def source_count(result: IndependenceResult) -> int:

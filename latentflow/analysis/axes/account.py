@@ -16,6 +16,7 @@ import numpy as np
 from latentflow.analysis.measures import FastICASummary
 from latentflow.orientation.record import Orientation
 from latentflow.orientation.record import undetermined as unknown_angles
+from latentflow.orientation.registry import method_of
 from latentflow.score.networks import has_axes
 from latentflow.statistics.interval import Interval
 from latentflow.statistics.records import Result
@@ -23,22 +24,6 @@ from latentflow.statistics.records import Result
 WELL_DETERMINED = 0.1  # radians: 5.7°, a cosine of 0.995
 LOOSELY_DETERMINED = 0.35  # radians: 20°, a cosine of 0.94
 PLANES_NAMED = 3  # in the sentence of the conclusion
-#: Methods that align the latents with ICA components, which their agreement with these can then not support.
-ANCHORED = ("ica",)
-
-#: What must hold of the data for a method's axes to be those of the sources.
-ASSUMPTIONS: Mapping[str, str] = {
-    "jacobian": "the data are a mixture, linear or nearly so, of independent sources of which at most one is Gaussian",
-    "metric": "each source moves the data at right angles to the others and at most one of them is Gaussian",
-    "ica": "FastICA's components, to which they were aligned, follow the sources",
-    "gaussianization": "the data are independent sources, of which at most one is Gaussian, behind a few layers of "
-    "linear mixing with an increasing function of each coordinate between them, or nearly so",
-    "temporal": "the sources are independent series, in their trends and their volatility too, no two of them of the "
-    "same autocorrelation and both driven by Gaussian innovations, and the flow has undone their mixing up to a "
-    "rotation",
-    "groups": "the sources are independent within groups, change their variances between groups each in its own way, "
-    "and the flow has undone their mixing up to a rotation",
-}
 
 
 @dataclass(frozen=True)
@@ -152,7 +137,7 @@ def orientation_account(
 
 def is_anchored(orientation: Orientation) -> bool:
     """Whether the latents were aligned with ICA components, by the method or, as its details say, in part of it."""
-    return orientation.method in ANCHORED or bool(orientation.details.get("anchored_to_ica", False))
+    return method_of(orientation.method).anchored or bool(orientation.details.get("anchored_to_ica", False))
 
 
 def started_from_ica(orientation: Orientation, network: Mapping[str, Any]) -> str:
@@ -162,8 +147,8 @@ def started_from_ica(orientation: Orientation, network: Mapping[str, Any]) -> st
     """
     if is_anchored(orientation) or orientation.method == "none":
         return ""
-    if orientation.method == "gaussianization":
-        return "layers that gave the axes"
+    if own_model := method_of(orientation.method).own_model:
+        return f"{own_model} that gave the axes"
     return "network's own axes" if has_axes(network) else ""
 
 
@@ -210,11 +195,13 @@ def conclusion(orientation: Orientation, undetermined: Sequence[tuple[str, str]]
             f"The search for the axes (method {orientation.method}) did not converge, so that no single latent may be "
             "read as a component or a source, although together they are as independent as any rotation of them."
         )
-    assumed = ASSUMPTIONS.get(orientation.method, "the assumptions of its method hold")
+    method = method_of(orientation.method)
     bend_found = orientation.details.get("bend_found", True)
-    allowed = f"If {assumed}, the latents are those sources up to order, sign and a monotone scale"
+    allowed = f"If {method.assumption}, the latents are those sources up to order, sign and a monotone scale"
     if not bend_found:
-        allowed = f"If {assumed}, the axes are those of the sources, but the latents only resemble them"
+        allowed = (
+            f"If {method.assumption}, the axes are those of the sources, but the latents only resemble them"
+        )
     if undetermined:
         allowed += f", except {_named(undetermined)}, whose axes these data do not fix"
     if not bend_found:
@@ -225,7 +212,7 @@ def conclusion(orientation: Orientation, undetermined: Sequence[tuple[str, str]]
     if orientation.cautions:
         return f"{allowed}, but {'; '.join(orientation.cautions)}; other axes are as independent."
     explains = "log_prob_layers" in orientation.details and orientation.details.get("explains", True)
-    if explains and orientation.method == "gaussianization":
+    if explains and method.own_model:
         return (
             f"{allowed}; that so small a model explains the rows about as well as the flow speaks for that, but is no "
             "proof, for a mixture of more layers than were tried can look so along wrong axes, and other axes are as "

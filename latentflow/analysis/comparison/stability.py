@@ -13,17 +13,18 @@ from itertools import combinations, count, islice
 from typing import Annotated, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from latentflow.analysis.axes.account import is_anchored
 from latentflow.analysis.baselines.fitted import fit_fastica
 from latentflow.analysis.baselines.representations import names_of
 from latentflow.analysis.comparison.agreement import Agreement, agreement
 from latentflow.analysis.preparation import Material, prepare
+from latentflow.data.row_order import order_of_complete_rows
 from latentflow.data.splits import Split
-from latentflow.data.tables import Table
 from latentflow.errors import DataError
-from latentflow.model.fit import beside_rows, fit_flow
+from latentflow.model.fit import fit_flow
+from latentflow.orientation.registry import GROUPS, ORDER, method_of
 from latentflow.score.networks import is_separable
 from latentflow.score.sizing import plan_training
 from latentflow.statistics.interval import Interval
@@ -128,16 +129,16 @@ def stability(
         raise DataError(f"stability needs at least 2 runs, the model and another fit, not {runs}")
     ordered = time_order or bool(model.record["settings"].get("time_order"))
     if "orientation" not in settings:
-        _refuse_untold(model.orientation.method, groups, time, ordered)
+        _refuse_unknown_order(model.orientation.method, groups, time, ordered)
     material = prepare(model, X, rows="held_out", missing=missing, seed=seed)
     values = material.table.read()
     complete = np.asarray(np.isfinite(values).all(axis=1))
     split = common_split(model, complete)
-    told = _told(material.table, complete, groups, time, ordered)
+    order = order_of_complete_rows(material.table, complete, groups=groups, time=time, time_order=ordered)
     models = [model]
     for shape in islice(_refits(model, preset, seed), runs - 1):
         own = {**model.record["settings"], "orientation": model.orientation.asked}
-        chosen = {**own, **shape, "device": device, "split": split, **told, **settings}
+        chosen = {**own, **shape, "device": device, "split": split, **order, **settings}
         models.append(
             fit_flow(values[complete], model.columns, dtype=material.table.dtype, progress=progress, **chosen)
         )
@@ -177,38 +178,17 @@ def common_split(model: Any, complete: np.ndarray) -> Split:
     return Split(roles, told["mode"], told["lag1"], told["gap"], told["block_rows"])
 
 
-def _refuse_untold(
+def _refuse_unknown_order(
     method: str, groups: str | ArrayLike | None, time: str | ArrayLike | None, ordered: bool
 ) -> None:
     """Refuse refits that could not find their axes by what the first fit found its axes by."""
-    found = "the axes of this model were found by"
-    if method == "groups" and groups is None:
+    needs = method_of(method).needs
+    known = {ORDER: ordered or time is not None, GROUPS: groups is not None}
+    if needs is not None and not known[needs]:
         raise DataError(
-            f"{found} groups, and it does not say in which column they are: give --groups COLUMN (groups=), so that "
-            "the other fits find theirs by them too"
+            f"the axes of this model were found by {needs.given}, which it does not hold; so that the other fits find "
+            f"theirs by it too they need {needs.request}"
         )
-    if method == "temporal" and time is None and not ordered:
-        raise DataError(
-            f"{found} the order of the rows in time, and it does not say what that is: give --time-order "
-            "(time_order=True) or --time COLUMN (time=), so that the other fits find theirs by it too"
-        )
-
-
-def _told(
-    table: Table,
-    complete: NDArray[np.bool_],
-    groups: str | ArrayLike | None,
-    time: str | ArrayLike | None,
-    ordered: bool,
-) -> dict[str, Any]:
-    """What :func:`~latentflow.model.fit.fit_flow` is told of the complete rows (n,) beside their values."""
-    labels, when = beside_rows(table, groups), beside_rows(table, time)
-    if when is None and ordered and not complete.all():
-        when = np.arange(len(complete))  # rows left out leave gaps
-    given = {"groups": labels, "time": when}
-    return {"time_order": ordered} | {
-        name: values[complete] for name, values in given.items() if values is not None
-    }
 
 
 def _refits(model: Any, preset: str | None, seed: int) -> Iterator[dict[str, Any]]:
