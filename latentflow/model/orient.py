@@ -246,13 +246,13 @@ def arranged(model: FittedFlow, orientation: Orientation, X: Floats, z: Floats) 
         Their latents before any orientation.
     """
     preprocessor, rotation = model.preprocessor, orientation.rotation
-    squeezed = preprocessor.table.squeeze(preprocessor.continuous(X))[0]
+    squeezed = preprocessor.table.tails.forward(preprocessor.continuous(X))[0]
     columns = (squeezed - preprocessor.whitening.center) / preprocessor.whitening.scale
     latents = z @ rotation
     scale = SourceScale.fit(model.flow, rotation, latents, reach=model.reach)
     order = by_explained_variance(explained_variance(latents, columns))
     latents, scale = latents[:, order], scale.arranged(order, np.ones(len(order)))
-    sign = signs(scale.forward(latents), loadings(latents, columns))
+    sign = signs(scale.forward(latents)[0], loadings(latents, columns))
     turned = replace(
         orientation,
         rotation=rotation[:, order] * sign,
