@@ -29,7 +29,7 @@ from latentflow.flow.solvers import solver_of
 from latentflow.model.cleaning import Latents, extrapolation, latents_to_remove, without
 from latentflow.model.devices import PRECISIONS, choose_device
 from latentflow.model.encoding import Encoding, unsolved
-from latentflow.model.file import model_bytes, read_model, write_bytes
+from latentflow.model.file import model_bytes, read_model, write_model
 from latentflow.orientation.record import Orientation
 from latentflow.score.denoisers import Denoiser, NetworkDenoiser
 
@@ -127,7 +127,7 @@ class FittedFlow:
     @property
     def hash(self) -> str:
         """SHA-256 of the model file's content, hexadecimal."""
-        return hashlib.sha256(self._to_bytes()).hexdigest()
+        return hashlib.sha256(model_bytes(self.__getstate__())).hexdigest()
 
     def encode(
         self,
@@ -341,7 +341,7 @@ class FittedFlow:
         ModelFileError
             If the denoiser is not a network, or the file cannot be written.
         """
-        return write_bytes(self._to_bytes(), Path(path))
+        return write_model(self.__getstate__(), Path(path))
 
     @classmethod
     def load(
@@ -365,9 +365,6 @@ class FittedFlow:
         if dtype not in PRECISIONS:
             raise LatentFlowError(f"dtype must be {' or '.join(PRECISIONS)}, not {dtype!r}")
         return cls(**read_model(Path(path)), device=choose_device(device), dtype=getattr(torch, dtype))
-
-    def _to_bytes(self) -> bytes:
-        return model_bytes(self.__getstate__())
 
     def latent_chain(self, flow: FlowMap, scale: str = "latent") -> Chain:
         """From whitened rows, shape (n, d), to latents or sources with the carried directions beside them.
