@@ -14,6 +14,7 @@ from fractions import Fraction
 from math import ceil, floor
 
 import numpy as np
+from numpy.typing import NDArray
 
 from latentflow.data.lattice import FINEST_EXPONENT, Floats, Lattice
 
@@ -30,8 +31,6 @@ _CAPPED = 3.0
 _MOST_EXCEPTIONS = 4096
 # How much coarser than the printed digits a hidden step must be to be told from them.
 _COARSER = 4.0
-
-Formula = tuple[float, float, float]  # offset, numerator, denominator
 
 
 def find_lattice(values: Floats, n_rows: int, precision: str = "float64") -> Lattice:
@@ -133,12 +132,8 @@ def _hidden_step(values: Floats, written: Lattice) -> list[Lattice]:
     for parts in (1, 2, 3, 4):
         low, high = (gap - off) / parts, (gap + off) / parts
         telling = tolerance <= high / (2.0 * _COARSER)  # coarsely printed values say nothing of the step
-        lattices = [
-            replace(written, offset=offset, numerator=numerator, denominator=denominator)
-            for offset, numerator, denominator in _formulas(
-                *_sample(values[telling], tolerance[telling]), low, high
-            )
-        ]
+        sample = _some(np.flatnonzero(telling))
+        lattices = _regular(written, values[sample], tolerance[sample], low, high)
         exact = _coarsest(lattices, values)
         if exact is None and lattices and written.kind != "none":
             exact = _with_exceptions(lattices[0], written, values)
@@ -157,20 +152,16 @@ def _with_exceptions(lattice: Lattice, written: Lattice, values: Floats) -> Latt
     return _coarsest([replace(lattice, exceptions=tuple(sorted(exceptions)))], values)
 
 
-def _sample(values: Floats, tolerance: Floats) -> tuple[Floats, Floats]:
-    """Some thousands of the values at most: a run about the median, which shows the step, and a comb."""
-    index = np.arange(len(values))
-    if len(values) > 4096:
-        middle = len(values) // 2
-        index = np.union1d(index[middle - 1536 : middle + 1536], index[:: len(values) // 512])
-    return values[index], tolerance[index]
+def _some(index: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Some thousands at most: a run about the median, whose values show the step, and a comb."""
+    middle = len(index) // 2
+    if len(index) <= 4096:
+        return index
+    return np.union1d(index[middle - 1536 : middle + 1536], index[:: len(index) // 512])
 
 
-def _formulas(values: Floats, tolerance: Floats, low: float, high: float) -> list[Formula]:
-    """Regular lattices, the likeliest first, with a point within the tolerance of each value.
-
-    `low` and `high` bound the step.
-    """
+def _regular(written: Lattice, values: Floats, tolerance: Floats, low: float, high: float) -> list[Lattice]:
+    """Regular lattices with a step between two bounds, and a point within the tolerance of each value."""
     last = len(values) - 1
     if last + 1 < _FEWEST_VALUES:
         return []
@@ -183,7 +174,7 @@ def _formulas(values: Floats, tolerance: Floats, low: float, high: float) -> lis
     index = np.rint((values - values[len(values) // 2]) / middle)
     step = _step_through_zero(values, tolerance, index, low, high)
     if step is not None:
-        return _ways_to_compute(0.0, step)
+        return _ways_to_compute(written, 0.0, step)
     low, high = (_edge(values, tolerance, index, bound) for bound in (low, high))
     if low > high:
         return []
@@ -194,12 +185,11 @@ def _formulas(values: Floats, tolerance: Floats, low: float, high: float) -> lis
         return []
     nearest = round(start / float(step))
     shifts = [float(step) * k for k in range(nearest - 8, nearest + 9)]
-    _, offset = min(
-        (_shortest_decimal(start - shift, stop - shift) for shift in shifts),
-        key=lambda each: (each[0], abs(each[1])),
-    )
+    decimals = [_shortest_decimal(start - shift, stop - shift) for shift in shifts]
+    shortest = min(decimals, key=lambda decimal: decimal[:2])
     # The shortest decimal may sit where printed halves are ambiguous; the middle of the window does not.
-    return _ways_to_compute(offset, step) + _ways_to_compute(0.5 * (start + stop) - shifts[8], step)
+    offsets = (shortest[-1], 0.5 * (start + stop) - shifts[8])
+    return [lattice for offset in offsets for lattice in _ways_to_compute(written, offset, step)]
 
 
 def _narrow(values: Floats, tolerance: Floats, low: float, high: float) -> tuple[float, float]:
@@ -251,22 +241,23 @@ def _step_through_zero(
     return min(found, key=lambda fraction: fraction.denominator, default=None)
 
 
-def _ways_to_compute(offset: float, step: Fraction) -> list[Formula]:
+def _ways_to_compute(written: Lattice, offset: float, step: Fraction) -> list[Lattice]:
     """Ways to compute ``offset + k · step`` that differ in float rounding: one of them made the values."""
     value = float(step)
     ways = [(float(step.numerator), float(step.denominator)), (1.0, float(f"{1.0 / value:.12g}"))]
     ways += [(value + k * float(np.spacing(value)), 1.0) for k in (0, 1, -1, 2, -2, 3, -3, 4, -4)]
-    return [(offset, *way) for way in ways]
+    return [replace(written, offset=offset, numerator=up, denominator=down) for up, down in ways]
 
 
-def _shortest_decimal(low: float, high: float) -> tuple[int, float]:
-    """Digits after the point, and value, of the shortest decimal number in an interval."""
+def _shortest_decimal(low: float, high: float) -> tuple[int, float, float]:
+    """Digits after the point, size, and value of the shortest decimal number in an interval."""
     for decimals in range(16):
         power = 10.0**decimals
         first = ceil(low * power)
         if first <= high * power:
-            return decimals, min(max(first, 0), floor(high * power)) / power
-    return 16, 0.5 * (low + high)
+            value = min(max(first, 0), floor(high * power)) / power
+            return decimals, abs(value), value
+    return 16, abs(low + high), 0.5 * (low + high)
 
 
 def simplest_fraction(low: float | Fraction, high: float | Fraction) -> Fraction:
