@@ -279,13 +279,13 @@ def arranged(model: FittedFlow, orientation: Orientation, X: Floats, z: Floats) 
         Their latents before any orientation.
     """
     preprocessor, rotation = model.preprocessor, orientation.rotation
-    squeezed = preprocessor.table.squeeze(preprocessor.continuous(X))[0]
+    squeezed = preprocessor.table.tails.forward(preprocessor.continuous(X))[0]
     columns = (squeezed - preprocessor.whitening.center) / preprocessor.whitening.scale
     latents = z @ rotation
     scale = None
     if not orientation.arbitrary:  # axes that nothing chose are not those of sources
         scale = SourceScale.fit(model.flow, rotation, latents, reach=model.reach)
-    sources = scale.forward(latents) if scale else latents
+    sources = scale.forward(latents)[0] if scale else latents
     order = by_explained_variance(explained_variance(latents, columns))
     sign = signs(sources[:, order], loadings(latents[:, order], columns))
     turned = replace(

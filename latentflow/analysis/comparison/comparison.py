@@ -146,7 +146,7 @@ def compare(
         account = ledger(chosen, reference="fastica", rng=rng, n_boot=n_boot, block=material.block)
         total = account.differences["latents-fastica"]
     latents, scale = material.encoding.latents, getattr(model, "source_scale", None)
-    sources = latents if scale is None else scale.forward(latents)
+    sources = latents if scale is None else scale.forward(latents)[0]
     compared, unmatched = _compared(
         material, (tuple(model.latent_names), latents, sources), (tuple(names), values), rng, n_boot
     )
