@@ -9,9 +9,9 @@ from typing import Any
 import click
 import numpy as np
 
+from latentflow.data.complete_rows import beside_rows, complete_rows
 from latentflow.data.tables import Table
 from latentflow.errors import DataError
-from latentflow.model.fit import beside_rows
 from latentflow.model.orient import orient
 
 from . import options
@@ -59,26 +59,19 @@ def command(
     model, model_path, table = open_model_and_table(data, model_path, key=key, columns=columns, device=device)
     if output is not None:
         check_output(output, data, model_path)
-    values = table.read()
-    complete = np.isfinite(values).all(axis=1)
-    if not complete.all() and model.record.get("missing") != "drop":
-        table.refuse_missing()
-    if not complete.any():
-        raise DataError(f"{data} has no row without missing values")
-    same = len(model.roles) == len(values) and model.record.get("fingerprint") == table.fingerprint()
+    same = len(model.roles) == table.n_rows and model.record.get("fingerprint") == table.fingerprint()
     groups, time = _told_before(model.record, table, orientation, groups, time, time_order)
-    labels, when = beside_rows(table, groups), beside_rows(table, time)
-    if when is None and time_order and not complete.all():
-        when = np.arange(len(values))  # rows left out leave gaps
+    missing = model.record.get("missing", "error")
+    rows = complete_rows(table, missing=missing, groups=groups, time=time, time_order=time_order)
     with busy("orienting", quiet=quiet or as_json):
         turned = orient(
             model,
-            values[complete],
+            rows.values,
             orientation=orientation,
-            groups=None if labels is None else labels[complete],
-            time=None if when is None else when[complete],
+            groups=rows.groups,
+            time=rows.time,
             time_order=time_order,
-            roles=model.roles[complete] if same else np.zeros(int(complete.sum()), np.uint8),
+            roles=model.roles[rows.complete] if same else np.zeros(len(rows.values), np.uint8),
         )
     turned.record = {**turned.record, "groups": groups, "time": time}
     turned.record["settings"] = {
