@@ -138,6 +138,7 @@ def test_bad_settings_are_one_line(frame):
         ({"preset": "huge"}, "huge"),
         ({"device": "abacus"}, "abacus"),
         ({"tails": "x"}, "tails"),
+        ({"n_components": 4}, "between 1 and 3"),
     ]:
         with pytest.raises(LatentFlowError, match=words) as caught:
             small(**setting).fit(frame)

@@ -8,22 +8,23 @@ measures how far. FastICA is run with the same seeds beside it (the idea of ICAS
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, count, islice
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from latentflow.analysis.axes.account import is_anchored
 from latentflow.analysis.baselines.fitted import fit_fastica
 from latentflow.analysis.baselines.representations import names_of
 from latentflow.analysis.comparison.agreement import Agreement, agreement
 from latentflow.analysis.preparation import Material, prepare
+from latentflow.data.complete_rows import complete_rows
 from latentflow.data.splits import Split
-from latentflow.data.tables import Table
 from latentflow.errors import DataError
-from latentflow.model.fit import beside_rows, fit_flow
+from latentflow.model.fit import fit_flow
+from latentflow.model.settings import FitSettings
 from latentflow.score.sizing import plan_training
 from latentflow.statistics.interval import Interval, Result
 from latentflow.statistics.resample import intervals
@@ -112,7 +113,7 @@ def stability(
     n_boot: int = 1000,
     seed: int = 0,
     progress: Callable[[Any], None] | None = None,
-    **settings: Any,
+    **changes: Any,
 ) -> Stability:
     """Fit a model's table again with other seeds and network sizes, and compare the latents.
 
@@ -137,7 +138,7 @@ def stability(
         Of the first refit, and so on upwards, leaving out the model's own; of FastICA and of the bootstrap.
     progress : callable, optional
         Told of the training of every refit, as by :func:`~latentflow.model.fit.fit_flow`.
-    **settings
+    **changes
         Further settings of :func:`~latentflow.model.fit.fit_flow`, over those of the model.
 
     Returns
@@ -152,21 +153,30 @@ def stability(
     """
     if runs < 2:
         raise DataError(f"stability needs at least 2 runs, the model and another fit, not {runs}")
-    ordered = time_order or bool(model.record["settings"].get("time_order"))
-    if "orientation" not in settings:
-        _refuse_untold(model.orientation.method, groups, time, ordered)
+    settings = replace(
+        FitSettings.from_record(model.record), orientation=model.orientation.asked, device=device
+    )
+    settings = FitSettings.of(settings, time_order=time_order or settings.time_order, **changes)
+    if "orientation" not in changes:
+        _refuse_untold(model.orientation.method, groups, time, settings.time_order)
     material = prepare(model, X, rows="held_out", missing=missing, seed=seed)
-    values = material.table.read()
-    complete = np.asarray(np.isfinite(values).all(axis=1))
-    split = common_split(model, complete)
-    told = _told(material.table, complete, groups, time, ordered)
+    rows = complete_rows(
+        material.table, missing="drop", groups=groups, time=time, time_order=settings.time_order
+    )
+    split = common_split(model, rows.complete)
     models = [model]
     for shape in islice(_refits(model, preset, seed), runs - 1):
-        own = {**model.record["settings"], "orientation": model.orientation.asked}
-        chosen = {**own, **shape, "device": device, "split": split, **told, **settings}
-        models.append(
-            fit_flow(values[complete], model.columns, dtype=material.table.dtype, progress=progress, **chosen)
+        refit = fit_flow(
+            rows.values,
+            model.columns,
+            FitSettings.of(settings, **{**shape, **changes}),
+            dtype=material.table.dtype,
+            split=split,
+            groups=rows.groups,
+            time=rows.time,
+            progress=progress,
         )
+        models.append(refit)
     encodings = [fitted.encode(material.values, log_prob=True) for fitted in models]
     log_probs = np.stack([encoding.log_prob for encoding in encodings], axis=1)
     latents = agreement([encoding.latents for encoding in encodings], model.latent_names, "Latents")
@@ -216,23 +226,6 @@ def _refuse_untold(
             f"{found} the order of the rows in time, and it does not say what that is: give --time-order "
             "(time_order=True) or --time COLUMN (time=), so that the other fits find theirs by it too"
         )
-
-
-def _told(
-    table: Table,
-    complete: NDArray[np.bool_],
-    groups: str | ArrayLike | None,
-    time: str | ArrayLike | None,
-    ordered: bool,
-) -> dict[str, Any]:
-    """What :func:`~latentflow.model.fit.fit_flow` is told of the complete rows (n,) beside their values."""
-    labels, when = beside_rows(table, groups), beside_rows(table, time)
-    if when is None and ordered and not complete.all():
-        when = np.arange(len(complete))  # rows left out leave gaps
-    given = {"groups": labels, "time": when}
-    return {"time_order": ordered} | {
-        name: values[complete] for name, values in given.items() if values is not None
-    }
 
 
 def _refits(model: Any, preset: str | None, seed: int) -> Iterator[dict[str, Any]]:

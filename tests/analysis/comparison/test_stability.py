@@ -26,9 +26,9 @@ def fits() -> list[dict]:
 
 @pytest.fixture(scope="module")
 def found(fitted_folder, model, fits) -> Stability:
-    def listed(*positional, **settings):
-        fitted = fit_flow(*positional, **settings)
-        fits.append({**settings, "model": fitted, "rows": positional[0]})
+    def listed(rows, columns, settings, **beside):
+        fitted = fit_flow(rows, columns, settings, **beside)
+        fits.append({**vars(settings), **beside, "model": fitted, "rows": rows})
         return fitted
 
     with pytest.MonkeyPatch.context() as patch:
@@ -136,8 +136,8 @@ def refits(monkeypatch, model) -> list[dict]:
     """What the refits were told, in place of the refits, which give the model itself."""
     told: list[dict] = []
 
-    def listed(*_, **settings):
-        told.append(settings)
+    def listed(rows, columns, settings, **beside):
+        told.append({**vars(settings), **beside})
         return model
 
     monkeypatch.setattr(module, "fit_flow", listed)
