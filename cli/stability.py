@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
-from typing import Any
 
 import click
 
 from latentflow.analysis.comparison.agreement import Agreement
 from latentflow.analysis.comparison.stability import Stability, expected_seconds, stability
+from latentflow.data.atomic import write_whole
 from latentflow.report import numbers
 
 from . import options
@@ -98,17 +97,8 @@ def command(
         )
     told = {"command": "stability", "model": str(model_path), "model_hash": model.hash, "output": str(output)}
     document = {**told, "result": result.to_dict()}
-    _write(output, document)
+    write_whole({output: json.dumps(document, allow_nan=False, ensure_ascii=False)})
     tell(_lines(result, output), document, as_json=as_json, quiet=quiet)
-
-
-def _write(output: Path, document: dict[str, Any]) -> None:
-    unfinished = output.with_name(f".{output.name}.{os.getpid()}.tmp")
-    try:
-        unfinished.write_text(json.dumps(document, allow_nan=False, ensure_ascii=False), encoding="utf-8")
-        os.replace(unfinished, output)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _lines(result: Stability, output: Path) -> list[str]:

@@ -165,7 +165,7 @@ def scaled(fitted, frame):
     scale = SourceScale.fit(model.flow, turn, model.encode(rows).latents, reach=model.reach, knots=17)
     model = replace(model, source_scale=scale)
     estimator = copy.deepcopy(fitted)
-    estimator.model_ = replace(model, mean_jacobians=model.mean_jacobians(rows[:50]))
+    estimator.model_ = replace(model, mean_jacobians=model.mean_jacobians_over(rows[:50]))
     return estimator
 
 

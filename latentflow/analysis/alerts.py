@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from latentflow.analysis.ledger.entropy import tied_fraction
 from latentflow.analysis.preparation import Material
 from latentflow.analysis.results import Rows
 from latentflow.analysis.rows import Choice
 from latentflow.analysis.verdict import Evidence
+from latentflow.statistics.entropy import tied_fraction
 
 FEW_ROWS = 50
 TIED = 0.01

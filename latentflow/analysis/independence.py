@@ -30,7 +30,8 @@ from latentflow.analysis.results import FastICASummary, IndependenceResult, Rows
 from latentflow.analysis.verdict import Evidence, judge
 from latentflow.analysis.verification.roundtrip import round_trip
 from latentflow.statistics.interval import Interval
-from latentflow.statistics.resample import intervals, thin
+from latentflow.statistics.resample import intervals
+from latentflow.statistics.thinning import thin
 
 TRAINING_ROWS_JUDGED = 1_000
 #: Representations that are tested jointly and drawn; all others are in the ledger and the tables of pairs.

@@ -42,6 +42,7 @@ from latentflow.analysis.measures import (
     RoundTrip,
 )
 from latentflow.analysis.samples import shown_samples
+from latentflow.data.atomic import write_whole
 from latentflow.statistics.interval import Interval, Result, plain
 
 __all__ = [
@@ -238,14 +239,6 @@ class IndependenceResult(Result):
         return None if view is None else view(self)
 
     def to_json(self, path: str | os.PathLike[str]) -> Path:
-        """Write ``to_dict()`` as UTF-8 JSON to ``path`` (beside it, then moved over); returns the path."""
-        target = Path(path)
-        beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-        try:
-            beside.write_text(
-                json.dumps(self.to_dict(), allow_nan=False, ensure_ascii=False), encoding="utf-8"
-            )
-            os.replace(beside, target)
-        finally:
-            beside.unlink(missing_ok=True)
-        return target
+        """Write ``to_dict()`` as UTF-8 JSON to ``path``, whole or not at all; returns the path."""
+        write_whole({Path(path): json.dumps(self.to_dict(), allow_nan=False, ensure_ascii=False)})
+        return Path(path)

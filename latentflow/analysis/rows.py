@@ -9,7 +9,7 @@ import numpy as np
 
 from latentflow.data.splits import HELD_OUT, TRAIN
 from latentflow.errors import DataError
-from latentflow.statistics.resample import thin
+from latentflow.statistics.thinning import thin
 
 MOST_ROWS = 50_000
 MOST_TRAINING_ROWS = 200_000

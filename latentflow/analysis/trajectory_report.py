@@ -21,8 +21,8 @@ from latentflow.geometry.trajectories import INTERVALS, Floats, decreasing_grid,
 from latentflow.model.fitted_flow import FittedFlow
 from latentflow.score.oracles import EmpiricalOracle
 from latentflow.statistics.interval import Result
-from latentflow.statistics.resample import thin
 from latentflow.statistics.serial import serial_structure
+from latentflow.statistics.thinning import thin
 
 #: Trajectories that are followed, and rows of each kind that are looked at, unless told otherwise.
 ROWS = 500
@@ -117,12 +117,12 @@ def trajectory_report(
     deviation: ScoreDeviation | None = None
     gap = None
     if len(points):
-        gap = _mean_shift_gap(_some(points, IDENTITY[1]), low, high, rng)
+        gap = _mean_shift_gap(thin(points, IDENTITY[1]), low, high, rng)
     if which == "held out":
         deviation = score_deviation(
             model.denoiser,
             model.tensor(points),
-            model.tensor(_some(points, LOSSES * rows)),
+            model.tensor(thin(points, LOSSES * rows)),
             model.tensor(rest),
             np.geomspace(low, high, LEVELS),
             rng,
@@ -130,7 +130,7 @@ def trajectory_report(
             block=serial_structure(rest).block,
         )
     start, end = model.tensor(paths.sampling[0]), model.tensor(paths.sampling[-1])
-    some = model.tensor(_some(rest, max(rows, FEWEST_ROWS)))
+    some = model.tensor(thin(rest, max(rows, FEWEST_ROWS)))
     steps = step_convergence(model.denoiser, start, end, some, low, high, STEPS)
     return TrajectoryReport(
         n_columns=len(model.columns),
@@ -171,11 +171,6 @@ def _whitened(model: FittedFlow, table: Table, index: np.ndarray, missing: str) 
         return np.zeros((0, model.preprocessor.n_flow))
     x, _ = model.preprocessor.forward(values[complete])
     return np.asarray(x[:, : model.preprocessor.n_flow])
-
-
-def _some(rows: Floats, most: int) -> Floats:
-    """Evenly spaced rows, at most so many."""
-    return rows[thin(np.arange(len(rows)), most)]
 
 
 def _mean_shift_gap(points: Floats, low: float, high: float, rng: np.random.Generator) -> float:

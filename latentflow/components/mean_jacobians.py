@@ -24,6 +24,7 @@ from latentflow.components.source_scale import SourceScale
 from latentflow.data.preprocess import Preprocessor
 from latentflow.flow.probability_flow import ProbabilityFlow
 from latentflow.score.tensors import as_array
+from latentflow.statistics.thinning import thin
 
 Floats = NDArray[np.float64]
 
@@ -92,7 +93,7 @@ class MeanJacobians:
         """
         k = preprocessor.n_flow
         most = int(np.clip(TANGENTS // k, 16, ROWS))
-        rows = X[np.unique(np.linspace(0, len(X) - 1, min(most, len(X))).astype(int))]
+        rows = thin(X, most)
         continuous = preprocessor.continuous(rows)
         inside, slopes = preprocessor.whiten(continuous)[0][:, :k], _tail_slopes(preprocessor, continuous)
         white = preprocessor.whitening

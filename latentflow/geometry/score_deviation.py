@@ -22,7 +22,8 @@ from latentflow.score.denoisers import Denoiser
 from latentflow.score.oracles import EmpiricalOracle
 from latentflow.score.tensors import as_array
 from latentflow.statistics.interval import Interval, Result
-from latentflow.statistics.resample import bootstrap_means, intervals, thin
+from latentflow.statistics.resample import bootstrap_means, intervals
+from latentflow.statistics.thinning import thin
 
 #: Floats of the (rows, points, d) differences that are held at a time.
 CHUNK_NUMBERS = 4_000_000

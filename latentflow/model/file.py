@@ -7,7 +7,6 @@ role of each row of the training table, and a JSON header under the metadata key
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from torch import Tensor
 
 from latentflow.components.mean_jacobians import MeanJacobians
 from latentflow.components.source_scale import SourceScale
+from latentflow.data.atomic import replacing
 from latentflow.data.preprocess import Preprocessor
 from latentflow.errors import ModelFileError
 from latentflow.flow.grids import log_uniform_grid
@@ -79,22 +79,20 @@ def model_bytes(model: Mapping[str, Any]) -> bytes:
     return serialise(tensors, metadata={_HEADER: json.dumps(header, ensure_ascii=False, sort_keys=True)})
 
 
-def write_bytes(content: bytes, target: Path) -> Path:
-    """Write a file beside ``target`` and move it there; returns the path.
+def write_model(model: Mapping[str, Any], target: Path) -> Path:
+    """Write a model's file; returns the path.
 
     Raises
     ------
     ModelFileError
-        If it cannot be written.
+        If the denoiser is not a network, or the file cannot be written.
     """
-    beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    content = model_bytes(model)
     try:
-        beside.write_bytes(content)
-        os.replace(beside, target)
+        with replacing(target) as beside:
+            beside.write_bytes(content)
     except OSError as error:
         raise ModelFileError(f"cannot write {target}: {error.strerror or error}") from error
-    finally:
-        beside.unlink(missing_ok=True)
     return target
 
 

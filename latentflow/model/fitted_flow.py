@@ -27,7 +27,7 @@ from latentflow.flow.solvers import solver_of
 from latentflow.model.cleaning import Latents, extrapolation, latents_to_remove, without
 from latentflow.model.devices import PRECISIONS, choose_device
 from latentflow.model.encoding import Encoding, Volumes, check_log_det, unsolved
-from latentflow.model.file import model_bytes, read_model, write_bytes
+from latentflow.model.file import model_bytes, read_model, write_model
 from latentflow.orientation.record import Orientation
 from latentflow.score.denoisers import Denoiser, NetworkDenoiser
 from latentflow.score.tensors import as_array
@@ -126,7 +126,7 @@ class FittedFlow:
     @property
     def hash(self) -> str:
         """SHA-256 of the model file's content, hexadecimal."""
-        return hashlib.sha256(self._to_bytes()).hexdigest()
+        return hashlib.sha256(model_bytes(self.__getstate__())).hexdigest()
 
     def encode(
         self,
@@ -349,7 +349,7 @@ class FittedFlow:
         ModelFileError
             If the denoiser is not a network, or the file cannot be written.
         """
-        return write_bytes(self._to_bytes(), Path(path))
+        return write_model(self.__getstate__(), Path(path))
 
     @classmethod
     def load(
@@ -373,9 +373,6 @@ class FittedFlow:
         if dtype not in PRECISIONS:
             raise LatentFlowError(f"dtype must be {' or '.join(PRECISIONS)}, not {dtype!r}")
         return cls(**read_model(Path(path)), device=choose_device(device), dtype=getattr(torch, dtype))
-
-    def _to_bytes(self) -> bytes:
-        return model_bytes(self.__getstate__())
 
     def _sources(self, scale: str) -> SourceScale | None:
         """The maps to apply for a scale; none for that of the latents."""

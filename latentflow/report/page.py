@@ -6,13 +6,14 @@ holds no script and asks for nothing outside itself, and says so to the browser.
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from latentflow.analysis.results import IndependenceResult, Interval
-from latentflow.errors import DataError
+from latentflow.data.atomic import write_whole
 from latentflow.report import numbers, selection
 from latentflow.report.drawings import draw_all, drawn_maps
 
@@ -94,17 +95,8 @@ def write_report(
         Where a file cannot be written; the message names it.
     """
     page, data = Path(html_path), Path(json_path)
-    text = render_page(result, json_name=data.name)
-    beside = page.with_name(f".{page.name}.{os.getpid()}.tmp")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        result.to_json(data)
-        os.replace(beside, page)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise DataError(f"{page}: cannot write it and {data.name} ({reason}); name another place") from error
-    finally:
-        beside.unlink(missing_ok=True)
+    figures = json.dumps(result.to_dict(), allow_nan=False, ensure_ascii=False)
+    write_whole({page: render_page(result, json_name=data.name), data: figures})
     return page, data
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from latentflow.analysis.trajectory_report import TrajectoryReport
-from latentflow.errors import DataError
+from latentflow.data.atomic import write_whole
 from latentflow.report.page import environment
 from latentflow.report.svg import default_style, inline_svg
 from latentflow.report.trajectory_figures import FIGURES, OF_THE_SCORE, examples
@@ -72,15 +71,4 @@ def write_trajectories(
         page: render_trajectories(report, subject=subject, json_name=figures.name),
         figures: json.dumps(record, allow_nan=False, indent=1) + "\n",
     }
-    beside = {path: path.with_name(f".{path.name}.{os.getpid()}.tmp") for path in text}
-    try:
-        for path, content in text.items():
-            beside[path].write_text(content, encoding="utf-8")
-        for path, whole in beside.items():
-            os.replace(whole, path)
-    except OSError as error:
-        reason = error.strerror or error
-        raise DataError(f"{page}: cannot write it and {figures.name}: {reason}") from error
-    finally:
-        for path in beside.values():
-            path.unlink(missing_ok=True)
+    write_whole(text)

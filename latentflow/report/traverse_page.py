@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ from matplotlib.figure import Figure
 from scipy.special import ndtr
 
 from latentflow.analysis.comparison.traverse import Traverse
-from latentflow.errors import DataError
+from latentflow.data.atomic import write_whole
 from latentflow.report.page import environment
 from latentflow.report.svg import inline_svg
 from latentflow.report.traverse_figure import is_picture, traverse_figure
@@ -69,17 +68,7 @@ def write_traverse(traverse: Traverse, page: Path, table: Path, *, subject: str)
         page: render_traverse(traverse, subject=subject, table_name=table.name),
         table: traverse.table().to_csv(index=False),
     }
-    beside = {path: path.with_name(f".{path.name}.{os.getpid()}.tmp") for path in text}
-    try:
-        for path, content in text.items():
-            beside[path].write_text(content, encoding="utf-8")
-        for path, whole in beside.items():
-            os.replace(whole, path)
-    except OSError as error:
-        raise DataError(f"{page}: cannot write it and {table.name}: {error.strerror or error}") from error
-    finally:
-        for path in beside.values():
-            path.unlink(missing_ok=True)
+    write_whole(text)
 
 
 def _short(value: float) -> str:

@@ -79,10 +79,3 @@ def _block_means(terms: np.ndarray, rng: np.random.Generator, n_boot: int, block
         starts = rng.integers(0, n, (stop - start, per_draw))
         draws[start:stop] = sums[starts].mean(axis=1) / block
     return draws
-
-
-def thin(index: np.ndarray, most: int) -> np.ndarray:
-    """At most ``most`` evenly spaced entries of an index (n,), in order."""
-    if len(index) <= most:
-        return index
-    return index[np.linspace(0, len(index) - 1, most).astype(int)]

@@ -126,7 +126,7 @@ def test_the_discrete_log_det_is_that_of_encode_itself(components):
     rng = np.random.default_rng(6)
     X = np.column_stack([rng.normal(3, 20, 400), rng.standard_t(2, 400), rng.exponential(0.1, 400)])
     model = fit_flow(
-        X, ["a", "b", "c"], steps=60, width=12, depth=1, components=components, tails="asinh", accuracy=0.01
+        X, ["a", "b", "c"], steps=150, width=12, depth=1, components=components, tails="asinh", accuracy=0.01
     )
     turn = np.linalg.qr(rng.normal(size=(len(model.latent_names),) * 2))[0]
     model = replace(model, orientation=Orientation(turn, angle_error=np.zeros(turn.shape)), source_scale=None)
@@ -236,7 +236,7 @@ def turned(model, rows):
     latents = oriented.encode(rows).latents
     scale = SourceScale.fit(model.flow, rotation, latents, reach=model.reach, knots=17)
     scaled = replace(oriented, source_scale=scale)
-    return replace(scaled, mean_jacobians=scaled.mean_jacobians(rows[:40]))
+    return replace(scaled, mean_jacobians=scaled.mean_jacobians_over(rows[:40]))
 
 
 def test_sources_are_the_latents_at_another_scale(turned, rows):
@@ -283,7 +283,10 @@ def test_the_file_keeps_scale_and_picture(tmp_path, turned, rows):
 def test_the_picture_is_of_the_sources_where_they_have_a_scale(turned, rows):
     """One row has one Jacobian: by the chain rule, that of the latent times the speed of the source."""
     row = rows[:1]
-    sources, latents = turned.mean_jacobians(row), replace(turned, source_scale=None).mean_jacobians(row)
+    sources, latents = (
+        turned.mean_jacobians_over(row),
+        replace(turned, source_scale=None).mean_jacobians_over(row),
+    )
     speeds = turned.source_scale.speeds(turned.encode(row).latents)[0]
     np.testing.assert_allclose(sources.components, latents.components * speeds[:, None], rtol=1e-9)
     np.testing.assert_allclose(sources.mixing, latents.mixing / speeds, rtol=1e-9)

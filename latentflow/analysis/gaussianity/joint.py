@@ -16,8 +16,8 @@ from latentflow.analysis.gaussianity.energy import (
 )
 from latentflow.analysis.gaussianity.marginal import anderson_darling
 from latentflow.statistics.interval import Result
-from latentflow.statistics.resample import thin
 from latentflow.statistics.serial import variance_inflation
+from latentflow.statistics.thinning import thin
 
 DIRECTIONS = 100
 MOST_ROWS = 6_000

@@ -23,7 +23,7 @@ from latentflow.analysis.preparation import open_for
 from latentflow.analysis.verification.results import ColumnError, Quantiles, Row, Trip, Verification
 from latentflow.errors import DataError, PreprocessingError
 from latentflow.flow.probability_flow import EXACT_TRACE_DIMENSION, ProbabilityFlow
-from latentflow.statistics.resample import thin
+from latentflow.statistics.thinning import thin
 
 Floats = NDArray[np.float64]
 Blocks = Iterable[tuple[NDArray[np.intp], Floats]]

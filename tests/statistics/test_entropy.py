@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from latentflow.analysis.ledger.entropy import entropy, entropy_terms, tied_fraction
 from latentflow.errors import DataError
+from latentflow.statistics.entropy import entropy, entropy_terms, tied_fraction
 
 TWO_MODES = ([-0.9, 0.9], np.sqrt(0.19))
 
