@@ -53,13 +53,7 @@ def command(
     table = open_table(data, key=key, columns=columns, drop_columns=drop_columns, aside=(groups, time))
     check_output(output, data)
     with FitProgress(quiet=quiet or as_json) as progress:
-        model = fit_table(
-            table,
-            asked,
-            groups=groups,
-            time=time,
-            progress=progress,
-        )
+        model = fit_table(table, asked, groups=groups, time=time, progress=progress)
     model.save(output)
     warn(model.record["warnings"])
     tell(_lines(model, data, output), _result(model, output), as_json=as_json, quiet=quiet)

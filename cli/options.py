@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -61,12 +60,14 @@ def _type(about: Facts) -> click.ParamType:
 
 def from_settings(*, after: Mapping[str, Sequence[Decorator]], settings: type = FitSettings) -> Decorator:
     """Every setting of a fit as an option, in order; ``after`` has options that follow that of a setting."""
-    decorators = [
-        each for name in facts(settings) for each in (setting(name, settings=settings), *after.get(name, ()))
-    ]
-    return lambda command: functools.reduce(
-        lambda decorated, each: each(decorated), reversed(decorators), command
-    )
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for name in reversed(facts(settings)):
+            for each in (*reversed(after.get(name, ())), setting(name, settings=settings)):
+                command = each(command)
+        return command
+
+    return decorate
 
 
 FILE = click.Path(path_type=Path, dir_okay=False)

@@ -45,17 +45,13 @@ def constraints(settings: type = FitSettings) -> dict[str, list[Any]]:
 
 
 def _constraint(name: str, about: Facts) -> Any:
-    if name == "seed":
-        return "random_state"
     if about.choices:
         return StrOptions(set(about.choices))
-    if about.kind in (str, bool):
-        return {str: str, bool: "boolean"}[about.kind]
-    left, right = not about.open_low, about.high is not None and not about.open_high
-    closed = {(True, True): "both", (True, False): "left", (False, True): "right"}.get(
-        (left, right), "neither"
-    )
-    return Interval(Integral if about.kind is int else Real, about.low, about.high, closed=closed)
+    if name == "seed" or about.kind in (str, bool):
+        return "random_state" if name == "seed" else {str: str, bool: "boolean"}[about.kind]
+    closed = {"left": not about.open_low, "right": about.high is not None and not about.open_high}
+    sides = "both" if all(closed.values()) else next((side for side in closed if closed[side]), "neither")
+    return Interval(Integral if about.kind is int else Real, about.low, about.high, closed=sides)
 
 
 class LatentFlow(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -124,24 +120,8 @@ class LatentFlow(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         random_state: int | np.random.RandomState | None = None,
         verbose: bool = False,
     ):
-        self.n_components = n_components
-        self.preset = preset
-        self.tails = tails
-        self.missing = missing
-        self.split = split
-        self.held_out = held_out
-        self.width = width
-        self.depth = depth
-        self.steps = steps
-        self.batch_size = batch_size
-        self.time_budget = time_budget
-        self.accuracy = accuracy
-        self.solver = solver
-        self.orientation = orientation
-        self.time_order = time_order
-        self.device = device
-        self.random_state = random_state
-        self.verbose = verbose
+        # the settings of a fit, under scikit-learn's names
+        self.__dict__.update({name: value for name, value in locals().items() if name != "self"})
 
     def fit(
         self,

@@ -22,7 +22,6 @@ class CompleteRows:
     complete : ndarray of bool, shape (n,)
         Which rows of the table they are.
     groups, time : ndarray, shape (m,), or None
-        Label of each, and when it was taken.
     """
 
     values: NDArray[np.float64]

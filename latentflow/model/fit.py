@@ -53,11 +53,9 @@ def fit_table(
     Parameters
     ----------
     table : Table
-    settings : FitSettings, optional
     groups, time : str or array_like, shape (n,), optional
-        A label, or when it was taken, for each row (see :func:`latentflow.model.orient.orient`): the name of a column
-        or dataset of the file, or the values themselves.
-    split, progress, **changes
+        As for :func:`fit_flow`; or the name of a column or dataset of the file.
+    settings, split, progress, **changes
         As for :func:`fit_flow`.
 
     Returns
@@ -126,7 +124,7 @@ def fit_flow(
     split : str or Split, optional
         The setting of that name; or the roles themselves, for a benchmark with a split of its own.
     groups, time : array_like, shape (n,), optional
-        See :func:`latentflow.model.orient.orient`.
+        A label, or when it was taken, for each row; see :func:`latentflow.model.orient.orient`.
     progress : callable, optional
     **changes
         Settings by name, in place of those in ``settings``.
@@ -235,7 +233,7 @@ def _train(
         validation,
         plan,
         generator=Generator(device).manual_seed(settings.seed),
-        axes=independent_axes(rows, settings.seed),
+        axes=_independent_axes(rows, settings.seed),
         redraw=dequantised,
         progress=progress,
     )
@@ -258,7 +256,7 @@ def _record(settings: FitSettings, split: Split, trained: _Trained) -> dict[str,
         "seed": settings.seed,
         "preset": settings.preset,
         "settings": settings.recorded(),
-        "split": {key: value for key, value in split.to_dict().items() if key != "role"},
+        "split": split.to_dict(),
         "n_rows": len(split.role),
         "n_train": len(trained.rows),
         "n_validation": len(trained.validation),
@@ -275,21 +273,11 @@ def _record(settings: FitSettings, split: Split, trained: _Trained) -> dict[str,
     }
 
 
-def independent_axes(rows: Tensor, seed: int) -> Tensor | None:
-    """FastICA's rotation of whitened rows: a guess at axes along which the score may be separable.
+def _independent_axes(rows: Tensor, seed: int) -> Tensor | None:
+    """FastICA's rotation (k, k) of whitened rows (n, k), on the way to which it need not have converged.
 
-    Any rotation is a valid guess, a poor one only loses the race against the other network; so an unconverged one
-    serves too.
-
-    Parameters
-    ----------
-    rows : Tensor, shape (n, k)
-    seed : int
-
-    Returns
-    -------
-    Tensor, shape (k, k), or None
-        Orthogonal; None where there is nothing to rotate, or the rows do not span the space.
+    Any rotation is a valid guess at axes along which the score may be separable: a poor one only loses the race
+    against the other network. None where there is nothing to rotate, or the rows do not span the space.
     """
     values = as_array(rows)
     if not 2 <= values.shape[1] <= AXES_DIMENSION or len(values) <= values.shape[1]:

@@ -28,27 +28,25 @@ class Facts:
     ----------
     default : value
         Where it is None, None is allowed.
-    kind : type
-        ``str``, ``int``, ``float`` or ``bool``.
     help : str
         For the command line and for Python alike.
+    kind : type
+        ``str``, ``int``, ``float`` or ``bool``.
     choices : tuple of str
-        The words that are allowed; any where it is empty.
-    low, high : number, optional
-        Range of a number.
-    open_low, open_high : bool
-        Whether the end itself is left out.
+        The texts that are allowed; any where it is empty.
+    low, high, open_low, open_high
+        Range of a number, and which of its ends are left out.
     shown : str
-        How help shows the default, where the value does not say it.
+        The default in help, where the value does not say it.
     metavar : str
-        What stands for the value on the command line, where click's own word is not plain.
+        What stands for the value in the help of the command.
     recorded : bool
-        Whether the model's record keeps it among its settings; the others have a key of their own.
+        Whether it is in ``record["settings"]`` of a model; the others have a key of their own.
     """
 
     default: Any
-    kind: type
     help: str
+    kind: type
     choices: tuple[str, ...] = ()
     low: float | None = None
     high: float | None = None
@@ -69,8 +67,8 @@ class Facts:
         number: Any = Integral if self.kind is int else Real
         return (
             isinstance(value, number)
-            and (self.low is None or value > self.low or (value == self.low and not self.open_low))
-            and (self.high is None or value < self.high or (value == self.high and not self.open_high))
+            and (self.low is None or (value > self.low if self.open_low else value >= self.low))
+            and (self.high is None or (value < self.high if self.open_high else value <= self.high))
         )
 
     def allowed(self) -> str:
@@ -83,9 +81,9 @@ class Facts:
         return " ".join([kinds[self.kind], " and ".join(ends)]).strip()
 
 
-def setting(default: Any, kind: type, help: str, **more: Any) -> Any:
-    """A field of :class:`FitSettings`; the parameters are those of :class:`Facts`."""
-    return field(default=default, metadata={"facts": Facts(default, kind, help, **more)})
+def setting(default: Any, help: str, kind: type | None = None, **more: Any) -> Any:
+    """A field of :class:`FitSettings`, of the kind of its default; the parameters are those of :class:`Facts`."""
+    return field(default=default, metadata={"facts": Facts(default, help, kind or type(default), **more)})
 
 
 def facts(settings: type) -> dict[str, Facts]:
@@ -93,38 +91,33 @@ def facts(settings: type) -> dict[str, Facts]:
     return {each.name: each.metadata["facts"] for each in fields(settings)}
 
 
-BY_PLAN = "by preset and table"
+def size(help: str) -> Any:
+    """A count that follows from preset and table where it is not given."""
+    return setting(None, help, int, low=1, shown="by preset and table")
 
 
 @dataclass(frozen=True)
 class FitSettings:
-    """What a user may say of a fit; :func:`latentflow.model.fit.fit_flow` takes it, or its fields one by one.
-
-    :func:`facts` has the meaning and range of each field.
-    """
+    """What a user may say of a fit; :func:`facts` has the meaning and the range of each field."""
 
     missing: str = setting(
         "error",
-        str,
         "What to do with rows that have a missing or infinite value: refuse the table, or leave them out.",
         choices=("error", "drop"),
         recorded=False,
     )
     tails: str = setting(
         "auto",
-        str,
         "Bend heavy tails and spikes: where the data call for it, never, or in every column.",
         choices=("auto", "none", "asinh"),
     )
     split: str = setting(
         "auto",
-        str,
         "How rows are held out: auto takes blocks with gaps where neighbouring rows are alike.",
         choices=("auto", "random", "blocked"),
     )
     held_out: float = setting(
         0.2,
-        float,
         "Share of the rows that the fit never sees and the report is made on; 0 keeps none back.",
         low=0.0,
         high=0.9,
@@ -132,26 +125,25 @@ class FitSettings:
     )
     components: int | None = setting(
         None,
-        int,
         "Leading whitened directions that the flow lives on; the rest is carried.",
+        int,
         low=1,
         shown="all",
     )
     preset: str = setting(
         "default",
-        str,
         "How much to spend; sizes and steps follow from it and from the table.",
         choices=tuple(PRESETS),
     )
-    width: int | None = setting(None, int, "Units in a layer.", low=1, shown=BY_PLAN)
-    depth: int | None = setting(None, int, "Residual blocks.", low=1, shown=BY_PLAN)
-    steps: int | None = setting(None, int, "Training steps.", low=1, shown=BY_PLAN)
-    batch_size: int | None = setting(None, int, "Rows in a training step.", low=1, shown=BY_PLAN)
+    width: int | None = size("Units in a layer.")
+    depth: int | None = size("Residual blocks.")
+    steps: int | None = size("Training steps.")
+    batch_size: int | None = size("Rows in a training step.")
     time_budget: float | None = setting(
         None,
-        float,
         "Train for this long, in seconds, unless over-fitting ends it sooner: it takes the place of the steps of the "
         "preset; with a number of steps as well, whichever comes first. Calibration and orientation come on top.",
+        float,
         low=0,
         open_low=True,
         shown="no limit",
@@ -159,7 +151,6 @@ class FitSettings:
     )
     accuracy: float = setting(
         1e-4,
-        float,
         "Mean error of the latents, usually 1e-2, 1e-3, 1e-4 or 1e-6; finer takes more evaluations. It is that of the "
         "latents: log|det| is off by about ten times as much. Decoding is exact whatever it is, but where a coarse "
         "encoder folds (1e-2, 1e-3: see `latentflow verify`).",
@@ -169,14 +160,12 @@ class FitSettings:
     )
     solver: str = setting(
         "auto",
-        str,
         "How the flow is integrated: auto is the solver that needs fewest evaluations, on a grid found for the model.",
         choices=SOLVER_NAMES,
         metavar="NAME",
     )
     orientation: str = setting(
         "auto",
-        str,
         "How the latents are turned: by derivatives of the flow (jacobian, metric), towards FastICA's components "
         "(ica) or those of a few layers of linear ICA (gaussianization), by what differs between sources over time "
         "(temporal) or between groups (groups), or not at all (none). auto: temporal or groups where times, the time "
@@ -184,11 +173,11 @@ class FitSettings:
         "the flow.",
         choices=ORIENTATIONS,
     )
-    time_order: bool = setting(False, bool, "Say that rows follow each other in time, at equal steps.")
+    time_order: bool = setting(False, "Say that rows follow each other in time, at equal steps.")
     device: str = setting(
-        "auto", str, "Where to compute: cpu, cuda, or auto: a GPU if there is one.", recorded=False
+        "auto", "Where to compute: cpu, cuda, or auto: a GPU if there is one.", recorded=False
     )
-    seed: int = setting(0, int, "The seed of the split, the network and the noise.", low=0, recorded=False)
+    seed: int = setting(0, "The seed of the split, the network and the noise.", low=0, recorded=False)
 
     @classmethod
     def of(cls, settings: FitSettings | None = None, /, **changes: Any) -> FitSettings:
@@ -207,10 +196,8 @@ class FitSettings:
         for name, about in known.items():
             if not about.allows(values[name]):
                 raise LatentFlowError(f"{name} must be {about.allowed()}, not {values[name]!r}")
-        # numpy's numbers as plain ones, which a model file can hold
-        plain: dict[str, Any] = {
-            name: value if value is None else known[name].kind(value) for name, value in values.items()
-        }
+        # a model file holds plain numbers, not numpy's
+        plain = {name: value.item() if hasattr(value, "item") else value for name, value in values.items()}
         return replace(settings, **plain)
 
     @classmethod

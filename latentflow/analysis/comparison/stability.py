@@ -25,6 +25,7 @@ from latentflow.data.splits import Split
 from latentflow.errors import DataError
 from latentflow.model.fit import fit_flow
 from latentflow.model.settings import FitSettings
+from latentflow.score.networks import is_separable
 from latentflow.score.sizing import plan_training
 from latentflow.statistics.interval import Interval, Result
 from latentflow.statistics.resample import intervals
@@ -189,7 +190,9 @@ def stability(
         fastica_converged=converged,
         log_prob_difference=_spread(log_probs),
         n_rows=len(material.values),
-        sentences=tuple(_sentences(done, latents, fastica)),
+        sentences=tuple(
+            _sentences(done, latents, fastica, one_size=all(is_separable(each.network) for each in models))
+        ),
     )
 
 
@@ -279,7 +282,8 @@ def _spread(log_probs: np.ndarray) -> float:
     return float(np.median([np.sqrt(((log_probs[:, a] - log_probs[:, b]) ** 2).mean()) for a, b in pairs]))
 
 
-def _sentences(runs: Sequence[Run], latents: Agreement, fastica: Agreement) -> list[str]:
+def _sentences(runs: Sequence[Run], latents: Agreement, fastica: Agreement, *, one_size: bool) -> list[str]:
+    """What the figures say; ``one_size`` where every network is separable, whatever the sizes that were asked for."""
     counts: Mapping[str, int] = {
         words: sum(row.words == words for row in latents.coordinates)
         for words in ("stable", "fairly stable", "unstable")
@@ -296,7 +300,7 @@ def _sentences(runs: Sequence[Run], latents: Agreement, fastica: Agreement) -> l
             f"{100 * taken:.0f} % of the distance between their codes."
         )
     sentences += _on_orientations(runs)
-    if not any("residual" in run.network for run in runs):
+    if one_size:
         sentences.append(
             "Every fit kept the separable network, which has one size: only seed and batches differ."
         )
