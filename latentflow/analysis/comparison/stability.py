@@ -8,7 +8,7 @@ measures how far. FastICA is run with the same seeds beside it (the idea of ICAS
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, count, islice
 from typing import Annotated, Any
 
@@ -20,10 +20,11 @@ from latentflow.analysis.baselines.fitted import fit_fastica
 from latentflow.analysis.baselines.representations import names_of
 from latentflow.analysis.comparison.agreement import Agreement, agreement
 from latentflow.analysis.preparation import Material, prepare
-from latentflow.data.row_order import order_of_complete_rows
+from latentflow.data.complete_rows import complete_rows
 from latentflow.data.splits import Split
 from latentflow.errors import DataError
 from latentflow.model.fit import fit_flow
+from latentflow.model.settings import FitSettings
 from latentflow.orientation.registry import GROUPS, ORDER, method_of
 from latentflow.score.networks import is_separable
 from latentflow.score.sizing import plan_training
@@ -87,7 +88,7 @@ def stability(
     n_boot: int = 1000,
     seed: int = 0,
     progress: Callable[[Any], None] | None = None,
-    **settings: Any,
+    **changes: Any,
 ) -> Stability:
     """Fit a model's table again with other seeds and network sizes, and compare the latents.
 
@@ -112,7 +113,7 @@ def stability(
         Of the first refit, and so on upwards, leaving out the model's own; of FastICA and of the bootstrap.
     progress : callable, optional
         Told of the training of every refit, as by :func:`~latentflow.model.fit.fit_flow`.
-    **settings
+    **changes
         Further settings of :func:`~latentflow.model.fit.fit_flow`, over those of the model.
 
     Returns
@@ -127,21 +128,30 @@ def stability(
     """
     if runs < 2:
         raise DataError(f"stability needs at least 2 runs, the model and another fit, not {runs}")
-    ordered = time_order or bool(model.record["settings"].get("time_order"))
-    if "orientation" not in settings:
-        _refuse_unknown_order(model.orientation.method, groups, time, ordered)
+    settings = replace(
+        FitSettings.from_record(model.record), orientation=model.orientation.asked, device=device
+    )
+    settings = FitSettings.of(settings, time_order=time_order or settings.time_order, **changes)
+    if "orientation" not in changes:
+        _refuse_unknown_order(model.orientation.method, groups, time, settings.time_order)
     material = prepare(model, X, rows="held_out", missing=missing, seed=seed)
-    values = material.table.read()
-    complete = np.asarray(np.isfinite(values).all(axis=1))
-    split = common_split(model, complete)
-    order = order_of_complete_rows(material.table, complete, groups=groups, time=time, time_order=ordered)
+    rows = complete_rows(
+        material.table, missing="drop", groups=groups, time=time, time_order=settings.time_order
+    )
+    split = common_split(model, rows.complete)
     models = [model]
     for shape in islice(_refits(model, preset, seed), runs - 1):
-        own = {**model.record["settings"], "orientation": model.orientation.asked}
-        chosen = {**own, **shape, "device": device, "split": split, **order, **settings}
-        models.append(
-            fit_flow(values[complete], model.columns, dtype=material.table.dtype, progress=progress, **chosen)
+        refit = fit_flow(
+            rows.values,
+            model.columns,
+            FitSettings.of(settings, **{**shape, **changes}),
+            dtype=material.table.dtype,
+            split=split,
+            groups=rows.groups,
+            time=rows.time,
+            progress=progress,
         )
+        models.append(refit)
     encodings = [fitted.encode(material.values, log_prob=True) for fitted in models]
     log_probs = np.stack([encoding.log_prob for encoding in encodings], axis=1)
     latents = agreement([encoding.latents for encoding in encodings], model.latent_names, "Latents")
@@ -242,9 +252,8 @@ def _spread(log_probs: np.ndarray) -> float:
     return float(np.median([np.sqrt(((log_probs[:, a] - log_probs[:, b]) ** 2).mean()) for a, b in pairs]))
 
 
-def _sentences(
-    runs: Sequence[Run], latents: Agreement, fastica: Agreement, *, one_size: bool = False
-) -> list[str]:
+def _sentences(runs: Sequence[Run], latents: Agreement, fastica: Agreement, *, one_size: bool) -> list[str]:
+    """What the figures say; ``one_size`` where every network is separable, whatever the sizes that were asked for."""
     counts: Mapping[str, int] = {
         words: sum(row.words == words for row in latents.coordinates)
         for words in ("stable", "fairly stable", "unstable")
