@@ -82,6 +82,6 @@ def _spread_of_others(
     others[heavy] = 0
     if others.sum() < 2 * _FEWEST_ROWS:  # hardly anything but atoms
         others = counts
-    below = np.cumsum(others)
-    low, high = values[np.searchsorted(below, below[-1] * np.array([0.1, 0.9]), side="right")]
-    return float(high - low) or float(values[-1] - values[0]), int(below[-1])
+    rows = np.repeat(values, others)
+    low, high = rows[[int(0.1 * len(rows)), int(0.9 * len(rows))]]
+    return float(high - low) or float(values[-1] - values[0]), len(rows)
