@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from latentflow.data.tables import Table
 from latentflow.errors import DataError
 
 #: Where time falls at more than this share of the steps, rows are out of order, if their times can order them.
@@ -20,47 +17,6 @@ TIES = 0.01
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
-
-
-def beside_rows(table: Table, given: str | ArrayLike | None) -> NDArray[Any] | None:
-    """What goes with each row of a table: a column or dataset of its file by name, or the values themselves, (n,).
-
-    Raises
-    ------
-    DataError
-        If there is no column of that name, or not one value for each row.
-    """
-    if given is None:
-        return None
-    values = table.carried((given,))[given] if isinstance(given, str) else np.asarray(given)
-    if values.shape != (table.n_rows,):
-        what = f"'{given}'" if isinstance(given, str) else "groups or time"
-        raise DataError(
-            f"{what} must hold one value for each of {table.n_rows} rows, not shape {values.shape}"
-        )
-    return values
-
-
-def order_of_complete_rows(
-    table: Table,
-    complete: NDArray[np.bool_],
-    *,
-    groups: str | ArrayLike | None,
-    time: str | ArrayLike | None,
-    time_order: bool,
-) -> dict[str, Any]:
-    """The groups, times and time order of the complete rows (n,) of a table; rows left out leave gaps in time.
-
-    Groups and times are given as for :func:`beside_rows`, whose errors it raises.
-    """
-    labels, when = beside_rows(table, groups), beside_rows(table, time)
-    if when is None and time_order and not complete.all():
-        when = np.arange(len(complete))
-    return {
-        "groups": None if labels is None else labels[complete],
-        "time": None if when is None else when[complete],
-        "time_order": time_order,
-    }
 
 
 def group_codes(groups: ArrayLike | None, n: int) -> Integers | None:

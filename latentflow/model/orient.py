@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from latentflow.components.source_scale import SourceScale
-from latentflow.data.row_order import beside_rows, order_of_complete_rows
+from latentflow.data.complete_rows import beside_rows, complete_rows
 from latentflow.data.tables import Table
 from latentflow.errors import DataError, LatentFlowWarning
 from latentflow.model.fitted_flow import FittedFlow
@@ -136,23 +136,24 @@ def orient_table(
     LatentFlowError
         As for :func:`orient`; or if values are missing and may not be left out, or a column is not there.
     """
-    X = table.read()
-    complete = np.asarray(np.isfinite(X).all(axis=1))
-    if not complete.all() and model.record.get("missing") != "drop":
-        table.refuse_missing()
-    if not complete.any():
-        raise DataError(f"{table.path or 'the table'} has no row without missing values")
-    same = len(model.roles) == len(X) and model.record.get("fingerprint") == table.fingerprint()
     columns = _columns(model, table, orientation, {"groups": groups, "time": time}, time_order)
-    order = order_of_complete_rows(
+    rows = complete_rows(
         table,
-        complete,
+        missing=model.record.get("missing", "error"),
         groups=columns.get("groups"),
         time=columns.get("time"),
         time_order=time_order,
     )
-    roles = model.roles[complete] if same else np.zeros(int(complete.sum()), np.uint8)
-    turned = orient(model, X[complete], orientation=orientation, roles=roles, **order)
+    same = len(model.roles) == table.n_rows and model.record.get("fingerprint") == table.fingerprint()
+    turned = orient(
+        model,
+        rows.values,
+        orientation=orientation,
+        groups=rows.groups,
+        time=rows.time,
+        time_order=time_order,
+        roles=model.roles[rows.complete] if same else np.zeros(len(rows.values), np.uint8),
+    )
     turned.record |= {name: column if isinstance(column, str) else None for name, column in columns.items()}
     return turned
 
@@ -280,13 +281,13 @@ def arranged(model: FittedFlow, orientation: Orientation, X: Floats, z: Floats) 
         Their latents before any orientation.
     """
     preprocessor, rotation = model.preprocessor, orientation.rotation
-    squeezed = preprocessor.table.squeeze(preprocessor.continuous(X))[0]
+    squeezed = preprocessor.table.tails.forward(preprocessor.continuous(X))[0]
     columns = (squeezed - preprocessor.whitening.center) / preprocessor.whitening.scale
     latents = z @ rotation
     scale = None
     if not orientation.arbitrary:  # axes that nothing chose are not those of sources
         scale = SourceScale.fit(model.flow, rotation, latents, reach=model.reach)
-    sources = scale.forward(latents) if scale else latents
+    sources = scale.forward(latents)[0] if scale else latents
     order = by_explained_variance(explained_variance(latents, columns))
     sign = signs(sources[:, order], loadings(latents[:, order], columns))
     turned = replace(

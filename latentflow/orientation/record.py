@@ -50,6 +50,14 @@ class Orientation:
     angle_error: Floats = field(default_factory=lambda: np.zeros((0, 0)))
     details: Mapping[str, Any] = field(default_factory=dict)
 
+    def forward(self, latents: Floats) -> tuple[Floats, Floats]:
+        """Oriented latents, shape (n, k), of latents, shape (n, k), with log|det| 0, shape (n,)."""
+        return latents @ self.rotation, np.zeros(len(latents))
+
+    def inverse(self, oriented: Floats) -> Floats:
+        """Latents as the flow gives them, shape (n, k), of oriented ones."""
+        return np.asarray(oriented @ self.rotation.T)
+
     @property
     def arbitrary(self) -> bool:
         """Whether there are several axes, and nothing chose them."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -18,7 +18,8 @@ from latentflow.orientation.record import Orientation
 from latentflow.orientation.record import undetermined as unknown_angles
 from latentflow.orientation.registry import method_of
 from latentflow.score.networks import has_axes
-from latentflow.statistics.interval import Interval, Result
+from latentflow.statistics.interval import Interval
+from latentflow.statistics.records import Result
 
 WELL_DETERMINED = 0.1  # radians: 5.7°, a cosine of 0.995
 LOOSELY_DETERMINED = 0.35  # radians: 20°, a cosine of 0.94
@@ -27,80 +28,62 @@ PLANES_NAMED = 3  # in the sentence of the conclusion
 
 @dataclass(frozen=True)
 class LatentDetermination(Result):
-    """How precisely the data fix the direction of one latent.
+    """How precisely the data fix the direction of one latent."""
 
-    Attributes
-    ----------
-    name : str
-        The latent.
-    angle_error : float
-        Largest standard error, radians, of the angle between it and another latent in their plane; π/4 where the
-        plane is undetermined, 0 where there is no other latent.
-    most_confused_with : str or None
-        The latent with which it makes up that plane.
-    words : str
-        ``well determined`` (at most 0.1 radians), ``loosely determined`` (at most 0.35) or ``undetermined``.
-    """
-
-    name: str
-    angle_error: float
-    most_confused_with: str | None
-    words: str
+    name: Annotated[str, "The latent."]
+    angle_error: Annotated[
+        float,
+        "Largest standard error, radians, of the angle between it and another latent in their plane; π/4 where the "
+        "plane is undetermined, 0 where there is no other latent.",
+    ]
+    most_confused_with: Annotated[str | None, "The latent with which it makes up that plane."]
+    words: Annotated[
+        str,
+        "``well determined`` (at most 0.1 radians), ``loosely determined`` (at most 0.35) or ``undetermined``.",
+    ]
 
 
 @dataclass(frozen=True)
 class OrientationAccount(Result):
-    """How the axes of the latents were chosen, and what that allows to conclude.
+    """How the axes of the latents were chosen, and what that allows to conclude."""
 
-    Attributes
-    ----------
-    method : str
-        How the rotation was found; ``none`` where the latents stand as the flow gives them.
-    asked : str
-        What was asked for; differs from the method where that was ``auto``.
-    reason : str
-        Why this method, where it was not asked for by name; of ``gaussianization``, whether its layers explain the
-        rows.
-    converged : bool
-        Whether the joint diagonalisation, or the ICA behind an anchor, converged.
-    c_ima : Interval
-        Independent-mechanism contrast of the decoder in whitened coordinates, nats per row: 0 where every latent
-        moves the data at right angles to the others. It does not tell which of two orientations is right.
-    c_ima_rows : int
-        Rows it was measured on.
-    agreement : float or None
-        Mean |Spearman correlation| of the latents with FastICA's components after matching; None where the latents
-        were aligned with ICA components, so that it would be no evidence.
-    matched : tuple of int, or None
-        The FastICA component matched with each latent; None likewise.
-    correlation : tuple of float, or None
-        Signed Spearman correlation of each match; None likewise.
-    evidence : str
-        What the agreement with FastICA does and does not show, one sentence.
-    latents : tuple of LatentDetermination
-        In the order of the latents.
-    undetermined : tuple of (str, str)
-        Pairs of latents whose plane the data leave undetermined (above 0.35 radians), the worst first.
-    conclusion : str
-        What may and may not be concluded from the axes, one sentence.
-    details : mapping
-        Figures of the method, as the fit recorded them.
-    """
-
-    method: str
-    asked: str
-    reason: str
-    converged: bool
-    c_ima: Interval
-    c_ima_rows: int
-    agreement: float | None
-    matched: tuple[int, ...] | None
-    correlation: tuple[float, ...] | None
-    evidence: str
-    latents: tuple[LatentDetermination, ...]
-    undetermined: tuple[tuple[str, str], ...]
-    conclusion: str
-    details: Mapping[str, Any] = field(default_factory=dict)
+    method: Annotated[
+        str, "How the rotation was found; ``none`` where the latents stand as the flow gives them."
+    ]
+    asked: Annotated[str, "What was asked for; differs from the method where that was ``auto``."]
+    reason: Annotated[
+        str,
+        "Why this method, where it was not asked for by name; of ``gaussianization``, whether its layers explain the "
+        "rows.",
+    ]
+    converged: Annotated[bool, "Whether the joint diagonalisation, or the ICA behind an anchor, converged."]
+    c_ima: Annotated[
+        Interval,
+        "Independent-mechanism contrast of the decoder in whitened coordinates, nats per row: 0 where every latent "
+        "moves the data at right angles to the others. It does not tell which of two orientations is right.",
+    ]
+    c_ima_rows: Annotated[int, "Rows it was measured on."]
+    agreement: Annotated[
+        float | None,
+        "Mean |Spearman correlation| of the latents with FastICA's components after matching; None where the latents "
+        "were aligned with ICA components, so that it would be no evidence.",
+    ]
+    matched: Annotated[
+        tuple[int, ...] | None, "The FastICA component matched with each latent; None likewise."
+    ]
+    correlation: Annotated[
+        tuple[float, ...] | None, "Signed Spearman correlation of each match; None likewise."
+    ]
+    evidence: Annotated[str, "What the agreement with FastICA does and does not show, one sentence."]
+    latents: Annotated[tuple[LatentDetermination, ...], "In the order of the latents."]
+    undetermined: Annotated[
+        tuple[tuple[str, str], ...],
+        "Pairs of latents whose plane the data leave undetermined (above 0.35 radians), the worst first.",
+    ]
+    conclusion: Annotated[str, "What may and may not be concluded from the axes, one sentence."]
+    details: Annotated[Mapping[str, Any], "Figures of the method, as the fit recorded them."] = field(
+        default_factory=dict
+    )
 
 
 def orientation_account(
