@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from latentflow.model.settings import FitSettings
+from latentflow.orientation.registry import method_of
 
 from . import options
 from .naming import MODEL_SUFFIX, beside, check_output, next_command
@@ -74,7 +75,7 @@ def _hint(model: FittedFlow) -> list[str]:
     """What to say of the rows another time, where it shows in them and would help the axes."""
     found, record = model.orientation, model.record
     alike = record["settings"]["split"] == "auto" and record["split"]["mode"] == "blocked"
-    if not alike or found.asked != "auto" or found.method in ("temporal", "groups"):
+    if not alike or found.asked != "auto" or method_of(found.method).needs:
         return []
     return [
         field(

@@ -95,7 +95,10 @@ class MeanJacobians:
         most = int(np.clip(TANGENTS // k, 16, ROWS))
         rows = thin(X, most)
         continuous = preprocessor.continuous(rows)
-        inside, slopes = preprocessor.whiten(continuous)[0][:, :k], _tail_slopes(preprocessor, continuous)
+        inside, slopes = (
+            preprocessor.whiten(continuous)[0][:, :k],
+            np.exp(preprocessor.table.tails.log_slopes(continuous)),
+        )
         white = preprocessor.whitening
         root = np.sqrt(white.variances[:k])
         whiten, restore = (
@@ -123,16 +126,6 @@ def _jacobians(
     z, forward, backward = map(as_array, (latents, encoder, decoder))
     speeds = np.ones_like(z) if scale is None else scale.speeds(z @ rotation)
     return speeds[:, :, None] * (rotation.T @ forward), (backward @ rotation) / speeds[:, None, :]
-
-
-def _tail_slopes(preprocessor: Preprocessor, continuous: Floats) -> Floats:
-    """d squeezed / d continuous of each kept column at each row, (n, d): 1 where tails are left alone."""
-    slopes = np.ones_like(continuous)
-    for i, j in enumerate(preprocessor.kept):
-        log_slope = preprocessor.treatments[j].forward(continuous[:, i])[1]
-        if log_slope is not None:
-            slopes[:, i] = np.exp(log_slope)
-    return slopes
 
 
 def _in_all_columns(preprocessor: Preprocessor, reads: Floats, moves: Floats) -> tuple[Floats, Floats]:

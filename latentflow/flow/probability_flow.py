@@ -23,13 +23,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import jvp
 
-from latentflow.flow.blending import Blended
-from latentflow.flow.multistep import Kept, Multistep
+from latentflow.errors import LatentFlowError
+from latentflow.flow.adaptive import Adaptive
+from latentflow.flow.multistep import Multistep
 from latentflow.flow.preimage import Encoder, solve
 from latentflow.flow.shooting import Pass, Trajectory
-from latentflow.flow.solvers import SOLVERS, Solver
+from latentflow.flow.solvers import integrator_of
+from latentflow.flow.stepping import Kept, Solver
 from latentflow.score.denoisers import Denoiser
-from latentflow.score.frozen import FieldAt
+from latentflow.score.fields import Field
 from latentflow.score.tensors import as_tensor
 
 #: Up to this many coordinates the trace is exact; beyond, it is Hutchinson's estimate.
@@ -55,9 +57,9 @@ class ProbabilityFlow:
         Trained or in closed form.
     sigmas : sequence of float
         Increasing noise levels σ_min … σ_max.
-    solver : str or Solver
-        A name in :data:`latentflow.flow.solvers.SOLVERS`, or a solver itself, such as one whose orders were blended
-        for this grid.
+    solver : str or Solver or Adaptive
+        A name that :func:`latentflow.flow.solvers.integrator_of` knows, or a solver itself, such as one whose orders
+        were blended for this grid.
 
     Notes
     -----
@@ -67,7 +69,7 @@ class ProbabilityFlow:
 
     denoiser: Denoiser
     sigmas: Sequence[float] | np.ndarray
-    solver: str | Solver = "ab4"
+    solver: str | Solver | Adaptive = "ab4"
 
     def tensor(self, values: NDArray[np.float64]) -> Tensor:
         """Values as a tensor of the denoiser's device and dtype; of double precision where it holds no numbers."""
@@ -75,7 +77,15 @@ class ProbabilityFlow:
 
     @property
     def evaluations(self) -> int:
-        """Denoiser evaluations of one encoding."""
+        """Denoiser evaluations of one encoding.
+
+        Raises
+        ------
+        LatentFlowError
+            If the solver is adaptive: its evaluations depend on the rows.
+        """
+        if isinstance(self._method, Adaptive):
+            raise LatentFlowError(f"the evaluations of the adaptive solver {self.solver} depend on the rows")
         return self._method.evaluations(len(self.sigmas) - 1)
 
     def encode(self, x: Tensor) -> Tensor:
@@ -182,8 +192,8 @@ class ProbabilityFlow:
             return torch.cat([jvp(integration, (part,), (along,))[1] for part, along in pairs])
 
     @property
-    def _method(self) -> Solver:
-        return SOLVERS[self.solver] if isinstance(self.solver, str) else self.solver
+    def _method(self) -> Solver | Adaptive:
+        return integrator_of(self.solver) if isinstance(self.solver, str) else self.solver
 
     @property
     def _matching(self) -> float:
@@ -196,21 +206,20 @@ class ProbabilityFlow:
         return nodes
 
     @cached_property
-    def _fields(self) -> dict[float, FieldAt]:
+    def _fields(self) -> dict[float, Field]:
         return {}
 
     def _rows_of_tangents(self, directions: int) -> int:
         """Rows that are fastest at once where each brings tangents."""
         return max(16, self._field(self._nodes[0]).rows_at_once // directions)
 
-    def _field(self, u: float) -> FieldAt:
+    def _field(self, u: float) -> Field:
         """The field at u = log σ, made once: the nodes are the same for all rows."""
         field = self._fields.get(u)
         if field is None:
             field = self.denoiser.at(math.exp(u))
-            if len(self._fields) < _FIELDS_KEPT * len(
-                self.sigmas
-            ):  # an adaptive solver never meets a node again
+            # an adaptive solver never meets a node again
+            if len(self._fields) < _FIELDS_KEPT * len(self.sigmas):
                 self._fields[u] = field
         return field
 
@@ -237,7 +246,7 @@ class ProbabilityFlow:
         return self._matching * trajectory.moved_start(self._v_prediction, self._nodes, miss, by)
 
     def _backward(self, z: Tensor) -> Tensor:
-        method = self._method.returning if isinstance(self._method, Blended) else self._method
+        method = self._method.returning if isinstance(self._method, Solver) else self._method
         return method.integrate(self._v_prediction, z, self._nodes[::-1]) * self._matching
 
     def _integrate_augmented(self, x: Tensor, trace: Trace) -> Tensor:

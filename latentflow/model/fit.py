@@ -17,11 +17,13 @@ from latentflow.data.complete_rows import complete_rows
 from latentflow.data.preprocess import Preprocessor
 from latentflow.data.splits import GAP, HELD_OUT, TRAIN, VALIDATION, Split, make_split
 from latentflow.data.tables import Table
-from latentflow.flow.calibration import CalibratedGrid, calibrate, choose_start
+from latentflow.flow.calibration import CalibratedGrid, choose_start
+from latentflow.flow.step_count import calibrated_grid
 from latentflow.model.devices import choose_device, one_thread
 from latentflow.model.fitted_flow import FittedFlow
-from latentflow.model.orient import check_orientation, check_rows, fewest_rows, orient
+from latentflow.model.orient import orient_by
 from latentflow.model.settings import FitSettings
+from latentflow.orientation.request import OrientationRequest, fewest_rows
 from latentflow.score.denoisers import NetworkDenoiser
 from latentflow.score.sizing import TrainingPlan, plan_training
 from latentflow.score.tensors import as_array
@@ -140,8 +142,9 @@ def fit_flow(
     """
     started = clock.monotonic()
     settings = _settings(settings, split, changes)
-    beside: dict[str, Any] = {"groups": groups, "time": time, "time_order": settings.time_order}
-    check_orientation(settings.orientation, n=len(X), **beside)
+    request = OrientationRequest.of(
+        settings.orientation, len(X), groups=groups, time=time, time_order=settings.time_order
+    )
     device = choose_device(settings.device)
     if not isinstance(split, Split):
         rng = np.random.default_rng(settings.seed)
@@ -155,8 +158,10 @@ def fit_flow(
         seed=settings.seed,
         dtype=dtype,
     )
-    orientation = _affordable_orientation(settings, split, preprocessor.n_flow)
-    check_rows(orientation, preprocessor.n_flow, len(X), split.role, **beside)
+    unoriented = settings.orientation == "auto" and _few_to_orient(split, preprocessor.n_flow)
+    if unoriented:
+        request = OrientationRequest.of("none", len(X))
+    picked = request.rows(preprocessor.n_flow, split.role)
     with one_thread():
         trained = _train(preprocessor, X, split, settings, device, progress)
         sigma_min, grid = _start_and_grid(trained, settings)
@@ -172,7 +177,7 @@ def fit_flow(
                 "grid": grid.to_dict(),
                 "warnings": [
                     *preprocessor.warnings,
-                    *_few_rows(*trained.rows.shape, unoriented=orientation != settings.orientation),
+                    *_few_rows(*trained.rows.shape, unoriented=unoriented),
                     *grid.warnings(),
                 ],
             },
@@ -180,7 +185,7 @@ def fit_flow(
             reach=float(trained.rows.norm(dim=1).max()),
             device=device,
         )
-        oriented = orient(model, X, orientation=orientation, roles=split.role, **beside)
+        oriented = orient_by(model, X, request, picked)
     oriented.record["seconds"] = clock.monotonic() - started
     return oriented
 
@@ -193,10 +198,9 @@ def _settings(
     return FitSettings.of(settings, **changes, **({} if mode is None else {"split": mode}))
 
 
-def _affordable_orientation(settings: FitSettings, split: Split, k: int) -> str:
-    """The orientation that was asked for; none instead of auto where the rows are too few for k latents."""
-    rows = len(split.rows(TRAIN)) + len(split.rows(VALIDATION))
-    return "none" if settings.orientation == "auto" and rows < fewest_rows(k) else settings.orientation
+def _few_to_orient(split: Split, k: int) -> bool:
+    """Whether the rows are too few to know anything of the axes of k latents."""
+    return len(split.rows(TRAIN)) + len(split.rows(VALIDATION)) < fewest_rows(k)
 
 
 @dataclass(frozen=True)
@@ -244,7 +248,9 @@ def _start_and_grid(trained: _Trained, settings: FitSettings) -> tuple[float, Ca
     """The noise level at which the flow starts, and the grid from there on."""
     ends = trained.plan.sigma_min, trained.plan.sigma_max
     sigma_min = choose_start(trained.denoiser, trained.validation, ends)
-    grid = calibrate(trained.denoiser, trained.rows, (sigma_min, ends[1]), settings.accuracy)
+    grid = calibrated_grid(
+        trained.denoiser, trained.rows, (sigma_min, ends[1]), settings.accuracy, settings.solver
+    )
     return sigma_min, grid
 
 

@@ -13,11 +13,9 @@ from numbers import Integral, Real
 from typing import Any
 
 from latentflow.errors import LatentFlowError
+from latentflow.flow.solver_names import CALIBRATED, solver_names
+from latentflow.orientation import registry
 from latentflow.score.sizing import PRESETS
-
-#: Solvers whose grid can be found for a fit; auto is the predictor-corrector of order five.
-SOLVER_NAMES = ("auto",)
-ORIENTATIONS = ("auto", "jacobian", "metric", "ica", "gaussianization", "temporal", "groups", "none")
 
 
 @dataclass(frozen=True)
@@ -159,20 +157,14 @@ class FitSettings:
         shown="1e-4",
     )
     solver: str = setting(
-        "auto",
-        "How the flow is integrated: auto is the solver that needs fewest evaluations, on a grid found for the model.",
-        choices=SOLVER_NAMES,
+        CALIBRATED,
+        f"How the flow is integrated. Of {CALIBRATED} grid and blend of orders are found together, and it needs the "
+        "fewest evaluations; of the others as many steps are taken as the accuracy asks for, and adaptive ones "
+        "(dopri5) are frozen at the steps that they take for training rows.",
+        choices=solver_names(),
         metavar="NAME",
     )
-    orientation: str = setting(
-        "auto",
-        "How the latents are turned: by derivatives of the flow (jacobian, metric), towards FastICA's components "
-        "(ica) or those of a few layers of linear ICA (gaussianization), by what differs between sources over time "
-        "(temporal) or between groups (groups), or not at all (none). auto: temporal or groups where times, the time "
-        "order or groups are given, else by the simplest model that explains the rows: linear ICA, layers of it, or "
-        "the flow.",
-        choices=ORIENTATIONS,
-    )
+    orientation: str = setting("auto", registry.in_words(), choices=registry.choices())
     time_order: bool = setting(False, "Say that rows follow each other in time, at equal steps.")
     device: str = setting(
         "auto", "Where to compute: cpu, cuda, or auto: a GPU if there is one.", recorded=False

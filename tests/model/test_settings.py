@@ -17,9 +17,10 @@ from latentflow.cli.fit import command
 from latentflow.data.preprocess import Preprocessor
 from latentflow.data.splits import make_split
 from latentflow.estimator import PARAMETERS, ParameterError, constraints
+from latentflow.flow.solver_names import solver_names
 from latentflow.model.fit import fit_flow
-from latentflow.model.orient import METHODS
 from latentflow.model.settings import FitSettings, facts, parameters_section, setting
+from latentflow.orientation.registry import choices
 
 FACTS = facts(FitSettings)
 ROWS = np.random.default_rng(0).laplace(size=(40, 2))
@@ -137,11 +138,12 @@ def test_a_record_of_an_older_version_has_defaults_for_what_came_later():
     told = {"preset": "fast", "components": 2, "steps": 5, "of_a_later_version": 1}
     settings = FitSettings.from_record({"settings": told, "seed": 4, "missing": "drop"})
     assert settings == FitSettings(preset="fast", components=2, steps=5, seed=4, missing="drop")
-    assert settings.solver == "auto"
+    assert settings.solver == "pec5"
 
 
 def test_what_the_settings_allow_is_what_the_parts_of_a_fit_take():
-    assert FACTS["orientation"].choices == METHODS
+    assert FACTS["orientation"].choices == choices()
+    assert FACTS["solver"].choices == solver_names()
     for tails in FACTS["tails"].choices:
         Preprocessor.fit(ROWS, ["a", "b"], tails=tails)
     for mode in FACTS["split"].choices:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, count, islice
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -25,9 +25,11 @@ from latentflow.data.splits import Split
 from latentflow.errors import DataError
 from latentflow.model.fit import fit_flow
 from latentflow.model.settings import FitSettings
+from latentflow.orientation.registry import GROUPS, ORDER, method_of
 from latentflow.score.networks import is_separable
 from latentflow.score.sizing import plan_training
-from latentflow.statistics.interval import Interval, Result
+from latentflow.statistics.interval import Interval
+from latentflow.statistics.records import Result
 from latentflow.statistics.resample import intervals
 
 #: Width relative to that of the first fit, and blocks more than it has, of the refits in turn.
@@ -38,66 +40,38 @@ MOSTLY_ROTATION = 0.5  # share of the distance that a rotation takes away from w
 
 @dataclass(frozen=True)
 class Run(Result):
-    """One fit among several.
+    """One fit among several."""
 
-    Attributes
-    ----------
-    seed, width, depth : int
-        Seed, hidden units and residual blocks of the fit.
-    network : str
-        The score network that was kept, in words.
-    orientation : str
-        Method of its orientation.
-    anchored : bool
-        Whether its latents were aligned with ICA components.
-    neg_log_prob : Interval
-        E[−log p] on the common held-out rows, nats, user's units.
-    log_prob_gain : Interval
-        Mean of log p less that of the first fit, paired over rows, nats; zero for the first fit itself.
-    seconds : float
-        Time of the fit.
-    """
-
-    seed: int
+    seed: Annotated[int, "Seed, hidden units and residual blocks of the fit."]
     width: int
     depth: int
-    network: str
-    orientation: str
-    anchored: bool
-    neg_log_prob: Interval
-    log_prob_gain: Interval
-    seconds: float
+    network: Annotated[str, "The score network that was kept, in words."]
+    orientation: Annotated[str, "Method of its orientation."]
+    anchored: Annotated[bool, "Whether its latents were aligned with ICA components."]
+    neg_log_prob: Annotated[Interval, "E[−log p] on the common held-out rows, nats, user's units."]
+    log_prob_gain: Annotated[
+        Interval,
+        "Mean of log p less that of the first fit, paired over rows, nats; zero for the first fit itself.",
+    ]
+    seconds: Annotated[float, "Time of the fit."]
 
 
 @dataclass(frozen=True)
 class Stability(Result):
-    """How far the latents of several fits agree on rows that none of them has seen.
+    """How far the latents of several fits agree on rows that none of them has seen."""
 
-    Attributes
-    ----------
-    runs : tuple of Run
-        The model itself first.
-    latents : Agreement
-        Of the oriented latents.
-    fastica : Agreement
-        Of FastICA's components, fitted to the same training rows from as many starting points.
-    fastica_converged : int
-        How many runs of FastICA converged.
-    log_prob_difference : float
-        Root mean square over rows of log p of one fit less that of another, median over pairs of fits, nats.
-    n_rows : int
-        Held-out rows, the same for all.
-    sentences : tuple of str
-        What the figures say, in words.
-    """
-
-    runs: tuple[Run, ...]
-    latents: Agreement
-    fastica: Agreement
-    fastica_converged: int
-    log_prob_difference: float
-    n_rows: int
-    sentences: tuple[str, ...]
+    runs: Annotated[tuple[Run, ...], "The model itself first."]
+    latents: Annotated[Agreement, "Of the oriented latents."]
+    fastica: Annotated[
+        Agreement, "Of FastICA's components, fitted to the same training rows from as many starting points."
+    ]
+    fastica_converged: Annotated[int, "How many runs of FastICA converged."]
+    log_prob_difference: Annotated[
+        float,
+        "Root mean square over rows of log p of one fit less that of another, median over pairs of fits, nats.",
+    ]
+    n_rows: Annotated[int, "Held-out rows, the same for all."]
+    sentences: Annotated[tuple[str, ...], "What the figures say, in words."]
 
 
 def stability(
@@ -159,7 +133,7 @@ def stability(
     )
     settings = FitSettings.of(settings, time_order=time_order or settings.time_order, **changes)
     if "orientation" not in changes:
-        _refuse_untold(model.orientation.method, groups, time, settings.time_order)
+        _refuse_unknown_order(model.orientation.method, groups, time, settings.time_order)
     material = prepare(model, X, rows="held_out", missing=missing, seed=seed)
     rows = complete_rows(
         material.table, missing="drop", groups=groups, time=time, time_order=settings.time_order
@@ -214,20 +188,16 @@ def common_split(model: Any, complete: np.ndarray) -> Split:
     return Split(roles, told["mode"], told["lag1"], told["gap"], told["block_rows"])
 
 
-def _refuse_untold(
+def _refuse_unknown_order(
     method: str, groups: str | ArrayLike | None, time: str | ArrayLike | None, ordered: bool
 ) -> None:
     """Refuse refits that could not find their axes by what the first fit found its axes by."""
-    found = "the axes of this model were found by"
-    if method == "groups" and groups is None:
+    needs = method_of(method).needs
+    known = {ORDER: ordered or time is not None, GROUPS: groups is not None}
+    if needs is not None and not known[needs]:
         raise DataError(
-            f"{found} groups, and it does not say in which column they are: give --groups COLUMN (groups=), so that "
-            "the other fits find theirs by them too"
-        )
-    if method == "temporal" and time is None and not ordered:
-        raise DataError(
-            f"{found} the order of the rows in time, and it does not say what that is: give --time-order "
-            "(time_order=True) or --time COLUMN (time=), so that the other fits find theirs by it too"
+            f"the axes of this model were found by {needs.given}, which it does not hold; so that the other fits find "
+            f"theirs by it too they need {needs.request}"
         )
 
 

@@ -13,9 +13,11 @@ from latentflow.analysis.comparison.agreement import agreement
 from latentflow.analysis.comparison.stability import Stability, expected_seconds, stability
 from latentflow.analysis.preparation import prepare
 from latentflow.data.splits import HELD_OUT
+from latentflow.data.tables import open_table
 from latentflow.errors import DataError
 from latentflow.model.fit import fit_flow
 from latentflow.model.fitted_flow import FittedFlow
+from latentflow.model.orient import orient
 from latentflow.orientation.record import Orientation
 
 
@@ -181,6 +183,13 @@ def test_refits_are_oriented_as_the_model_is_now(model, fitted_folder, monkeypat
     monkeypatch.setattr(model, "orientation", turned)
     stability(model, fitted_folder / "data.h5", runs=2, n_boot=20, device="cpu")
     assert refits[0]["orientation"] == "ica"
+
+
+def test_refits_go_by_what_the_model_was_oriented_by_last(model, fitted_folder, refits) -> None:
+    rows = open_table(fitted_folder / "data.h5").read()
+    turned = orient(model, rows, orientation="temporal", time_order=True)
+    stability(turned, rows, runs=2, n_boot=20, device="cpu")
+    assert (refits[0]["orientation"], refits[0]["time_order"]) == ("temporal", True)
 
 
 def test_rows_left_out_stay_gaps_in_time(run, tmp_path, write_table, tiny_rows, tiny, refits) -> None:

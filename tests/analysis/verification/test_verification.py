@@ -219,6 +219,23 @@ def test_the_flow_of_a_gaussian_is_a_bijection_with_its_known_condition_number()
     assert (found.dtype, found.tolerance) == ("float64", 1e-9)
 
 
+def test_the_witness_tells_how_far_latents_are_from_the_exact_flow():
+    rows = table(150, 3)
+    model = gaussian(rows, steps=20)
+    model.record["grid"] = {"accuracy": 1e-3}
+    found = verify_blocks(model, blocks(rows), n_rows=150, draws=5, witness=31).witness
+    x = model.tensor(whitened(model, rows))
+    exact = model.denoiser.flow(x, SIGMA_MIN, SIGMA_MAX) / math.sqrt(1 + SIGMA_MAX**2)
+    looked = np.linspace(0, 149, 31).astype(int)
+    distance = (model.flow.encode(x) - exact).norm(dim=1).numpy()[looked]
+    assert (found.distance.n, found.distance.at) == (31, looked[distance.argmax()])
+    assert found.distance.maximum == pytest.approx(distance.max(), abs=1e-9)
+    assert found.mean_distance == pytest.approx(distance.mean(), abs=1e-9)
+    assert distance.mean() > 1e-6
+    assert (found.solver, found.tolerance, found.accuracy) == ("dopri8", 1e-10, 1e-3)
+    assert verify_blocks(model, blocks(rows), n_rows=150, draws=5).witness is None
+
+
 def test_a_coarse_grid_that_folds_between_modes_is_caught():
     """Three Euler steps overshoot where the field of two narrow modes is steepest, half-way between them."""
     modes = torch.tensor([[-1.0], [1.0]], dtype=torch.float64)
