@@ -36,7 +36,9 @@ def _grid_by_hand(
     of a tiny fit, and few tests are of it.
     """
     sigmas = blended_grid(*ends, steps=20)
-    return CalibratedGrid("pec5", sigmas, np.zeros((2, 20, 2, 3)), accuracy, accuracy / 2, accuracy, len(x), False)
+    return CalibratedGrid(
+        "pec5", sigmas, np.zeros((2, 20, 2, 3)), accuracy, accuracy / 2, accuracy, len(x), False, accuracy
+    )
 
 
 @pytest.fixture(scope="session", autouse=True)

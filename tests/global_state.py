@@ -69,4 +69,3 @@ def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
             changed.append(each.name)
     assert not changed, f"the test left changed: {', '.join(changed)}"
     return result
-

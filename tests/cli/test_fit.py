@@ -88,6 +88,7 @@ def test_options_reach_the_fit(run, data, tiny):
     assert f"--model {out}" in text
 
 
+@pytest.mark.calibration
 def test_an_accuracy_of_ones_own_reaches_the_grid(run, data, tiny):
     run("fit", data, *tiny, "--accuracy", "3e-3")
     record = FittedFlow.load(data.with_name("data.latentflow.safetensors"), device="cpu").record
