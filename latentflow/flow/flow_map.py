@@ -17,8 +17,6 @@ Floats = NDArray[np.float64]
 
 #: Of which map the log-determinant is: the flow, whose trace is integrated, or the encoder as it steps over its grid.
 LOG_DETS = ("continuous", "discrete")
-#: Numbers of Jacobians held at once.
-NUMBERS_AT_ONCE = 1 << 22
 
 
 @dataclass
@@ -92,9 +90,6 @@ class FlowMap:
         return as_array(z), both.mean(0)
 
     def _discrete(self, x: Floats) -> tuple[Floats, Floats]:
-        k = x.shape[1]
-        parts = self.flow.tensor(x).split(max(1, NUMBERS_AT_ONCE // (k * (k + 1))))
-        encoded = [self.flow.encode_with_discrete_log_det(part) for part in parts]
-        z, sign, log_det = (as_array(torch.cat(each)) for each in zip(*encoded, strict=True))
+        z, sign, log_det = map(as_array, self.flow.encode_with_discrete_log_det(self.flow.tensor(x)))
         self.folded = ~(sign > 0)
         return z, log_det

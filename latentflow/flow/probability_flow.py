@@ -13,7 +13,7 @@ z = y(σ_max).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 
@@ -40,6 +40,8 @@ EXACT_TRACE_DIMENSION = 256
 TRACE_PROBES = 32
 #: Numbers (rows × columns) integrated at once; within an evaluation rows are taken as many as the caches hold.
 CHUNK_ELEMENTS, GPU_CHUNK_ELEMENTS = 1 << 16, 1 << 22
+#: Numbers of latents and Jacobians that are held at once, part by part.
+NUMBERS_AT_ONCE = 1 << 22
 #: Fields kept, over the nodes of the grid: Runge–Kutta methods evaluate between nodes too.
 _FIELDS_KEPT = 8
 
@@ -134,6 +136,12 @@ class ProbabilityFlow:
         state = torch.cat(parts)
         return state[:, :, 0], state[:, :, 1:]
 
+    def jacobian_parts(self, x: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:
+        """Rows of a part, their latents (m, d) and ∂z/∂x (m, d, d), part by part: of many rows they do not fit at once."""
+        size = max(1, NUMBERS_AT_ONCE // (x.shape[1] * (x.shape[1] + 1)))
+        for start in range(0, max(1, len(x)), size):
+            yield slice(start, start + size), *self.encode_with_jacobian(x[start : start + size])
+
     def encode_along(self, x: Tensor, directions: Tensor) -> Tensor:
         """(∂z/∂x) v for one direction v of each row: the tangent of the encoder, shape (n, d)."""
         return self._along(self._forward, x, directions)
@@ -154,8 +162,8 @@ class ProbabilityFlow:
         trace; they agree to about ten times the accuracy of the latents. A sign below zero would tell that the
         discrete map folds.
         """
-        z, jacobian = self.encode_with_jacobian(x)
-        sign, log_det = torch.linalg.slogdet(jacobian)
+        parts = [(z, *torch.linalg.slogdet(jacobian)) for _, z, jacobian in self.jacobian_parts(x)]
+        z, sign, log_det = map(torch.cat, zip(*parts, strict=True))
         return z, sign, log_det
 
     def decode(self, z: Tensor, *, tolerance: float | None = None, rounds: int = 30) -> tuple[Tensor, Tensor]:

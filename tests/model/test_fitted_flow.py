@@ -162,14 +162,14 @@ def test_a_row_where_the_discrete_map_folds_has_no_density():
 
 def test_jacobians_are_taken_a_part_at_a_time(monkeypatch, model, rows):
     whole = model.log_prob(rows, log_det="discrete")
-    sizes, taken = [], type(model.flow).encode_with_discrete_log_det
+    sizes, taken = [], type(model.flow).encode_with_jacobian
 
     def watched(flow, x):
         sizes.append(len(x))
         return taken(flow, x)
 
-    monkeypatch.setattr(type(model.flow), "encode_with_discrete_log_det", watched)
-    monkeypatch.setattr("latentflow.flow.flow_map.NUMBERS_AT_ONCE", 150 * 12)
+    monkeypatch.setattr(type(model.flow), "encode_with_jacobian", watched)
+    monkeypatch.setattr("latentflow.flow.probability_flow.NUMBERS_AT_ONCE", 150 * 12)
     np.testing.assert_allclose(model.log_prob(rows, log_det="discrete"), whole, atol=1e-10)
     assert sizes == [150, 150, 100]
 

@@ -36,7 +36,6 @@ TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-5}
 TANGENTS = 250_000
 #: Rows between two tellings of progress, and numbers of Jacobians held at once.
 ROWS_AT_ONCE = 2048
-NUMBERS_AT_ONCE = 1 << 22
 WORST = 5
 
 
@@ -309,10 +308,8 @@ def _return(flow: ProbabilityFlow, z: Tensor) -> tuple[Tensor, Floats]:
 def _determinants(flow: ProbabilityFlow, x: Tensor, traces: bool) -> dict[str, Floats]:
     """Sign of the determinant, condition number and gap between the two log|det| of rows x (m, k), each (m,)."""
     figures = {name: np.full(len(x), np.nan) for name in ("sign", "condition", "log_det_difference")}
-    size = max(1, NUMBERS_AT_ONCE // (x.shape[1] * (x.shape[1] + 1)))
-    for start in range(0, len(x), size):
-        part, here = x[start : start + size], slice(start, start + size)
-        jacobian = flow.encode_with_jacobian(part)[1].double()
+    for here, _, jacobian in flow.jacobian_parts(x):
+        jacobian = jacobian.double()
         sound = torch.isfinite(jacobian).all(2).all(1)
         usable = torch.where(sound[:, None, None], jacobian, 0.0)  # what is not finite is as good as singular
         sign, log_det = torch.linalg.slogdet(usable)
@@ -320,7 +317,7 @@ def _determinants(flow: ProbabilityFlow, x: Tensor, traces: bool) -> dict[str, F
         figures["sign"][here] = as_array(sign)
         figures["condition"][here] = np.nan_to_num(as_array(values[:, 0] / values[:, -1]), nan=np.inf)
         if traces:
-            gap = log_det - flow.encode_with_log_det(part)[1].double()
+            gap = log_det - flow.encode_with_log_det(x[here])[1].double()
             figures["log_det_difference"][here] = _or_infinite(as_array(gap.abs()))
     return figures
 
