@@ -15,6 +15,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from latentflow import LatentFlow, LatentFlowError, LatentFlowWarning
 from latentflow.components.source_scale import SourceScale
 from latentflow.data.writing import TableWriter
+from latentflow.model.settings import FitSettings
 
 
 def small(**settings):
@@ -241,7 +242,7 @@ def test_models_of_older_versions_are_loaded_with_the_settings_that_they_record(
     loaded = LatentFlow.load(path, device="cpu")
     settings = loaded.model_.record["settings"]
     assert "solver" not in settings
-    assert loaded.solver == "auto"
+    assert loaded.solver == FitSettings().solver
     assert (loaded.n_components, loaded.steps) == (settings["components"], settings["steps"])
     assert loaded.random_state == loaded.model_.record["seed"]
     loaded._validate_params()

@@ -91,7 +91,7 @@ def test_without_options_the_fit_has_its_defaults(handed):
         ("time_budget", 30.0),
         ("accuracy", 0.1),
         ("accuracy", 1e-8),
-        ("solver", "auto"),
+        ("solver", "heun"),
         ("orientation", "ica"),
         ("device", "cpu"),
         ("seed", 4),
