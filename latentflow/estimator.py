@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from latentflow.data.splits import HELD_OUT
 from latentflow.data.tables import as_table, open_table
 from latentflow.errors import LatentFlowError, LatentFlowWarning, ModelFileError
+from latentflow.flow.solver_names import CALIBRATED
 from latentflow.model.cleaning import Latents
 from latentflow.model.fit import fit_table
 from latentflow.model.fitted_flow import FittedFlow
@@ -113,7 +114,7 @@ class LatentFlow(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         batch_size: int | None = None,
         time_budget: float | None = None,
         accuracy: float = 1e-4,
-        solver: str = "auto",
+        solver: str = CALIBRATED,
         orientation: str = "auto",
         time_order: bool = False,
         device: str = "auto",
