@@ -56,16 +56,16 @@ def find_lattice(values: Floats, n_rows: int, precision: str = "float64") -> Lat
     decimal = _coarsest(decimals, values)
     significant = _significant(values, floats, decimal)
     formats = [each for each in (decimal, significant) if each is not None]
-    found = formats[:1]
+    candidates = formats[:1]
     if decimal is not None and significant is not None:
         nonzero = values[values != 0]
         gain = np.log10(significant.unit(nonzero) / decimal.unit(nonzero)).sum()
-        found = [significant if gain >= _EVIDENCE else decimal]
+        candidates = [significant if gain >= _EVIDENCE else decimal]
     if decimal is not None:
-        found += _common_step(values, n_rows, decimal)
+        candidates += _common_step(values, n_rows, decimal)
     for written in formats or [floats]:
-        found += _hidden_step(values, written)
-    return max(found, key=lambda lattice: _merit(lattice, values), default=floats)
+        candidates += _hidden_step(values, written)
+    return max(candidates, key=lambda lattice: _merit(lattice, values), default=floats)
 
 
 def _merit(lattice: Lattice, values: Floats) -> tuple[float, int]:
@@ -231,14 +231,14 @@ def _step_through_zero(
     anchor = values[reference] + np.array([-1.0, 1.0]) * tolerance[reference]
     ends = np.divide.outer(anchor, [low, high])
     first, last = floor(ends.min()), ceil(ends.max())
-    found: list[Fraction] = []
+    steps: list[Fraction] = []
     for k in range(first, min(last, first + 200) + 1):  # more would mean that the step is hardly known
         with np.errstate(divide="ignore"):  # a value at zero bounds nothing, and one beside it leaves no step
             bounds = np.sort(np.stack([values - tolerance, values + tolerance]) / (index + k), axis=0)
         lowest, highest = float(bounds[0].max()), float(bounds[1].min())
         if 0 < lowest <= highest:
-            found.append(simplest_fraction(lowest, highest))
-    return min(found, key=lambda fraction: fraction.denominator, default=None)
+            steps.append(simplest_fraction(lowest, highest))
+    return min(steps, key=lambda fraction: fraction.denominator, default=None)
 
 
 def _ways_to_compute(written: Lattice, offset: float, step: Fraction) -> list[Lattice]:
