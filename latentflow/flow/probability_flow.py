@@ -137,7 +137,7 @@ class ProbabilityFlow:
         return state[:, :, 0], state[:, :, 1:]
 
     def jacobian_parts(self, x: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:
-        """Rows of a part, their latents (m, d) and ∂z/∂x (m, d, d), part by part: of many rows they do not fit at once."""
+        """Which rows, their latents (m, d) and ∂z/∂x (m, d, d), part by part: those of many rows do not fit at once."""
         size = max(1, NUMBERS_AT_ONCE // (x.shape[1] * (x.shape[1] + 1)))
         for start in range(0, max(1, len(x)), size):
             yield slice(start, start + size), *self.encode_with_jacobian(x[start : start + size])

@@ -13,6 +13,7 @@ from latentflow.analysis.verification.verification import verify_blocks
 from latentflow.data.preprocess import Preprocessor
 from latentflow.errors import DataError, PreprocessingError
 from latentflow.flow.grids import log_uniform_grid
+from latentflow.flow.probability_flow import ProbabilityFlow
 from latentflow.model.fitted_flow import FittedFlow
 from latentflow.orientation.record import Orientation
 from latentflow.score.oracles import GaussianOracle, MixtureOracle
@@ -60,6 +61,8 @@ class Folded:
     def decode(self, z):
         return torch.stack([z[:, 0].sqrt(), z[:, 1]], 1), torch.zeros(len(z))
 
+    jacobian_parts = ProbabilityFlow.jacobian_parts
+
     def encode_with_jacobian(self, x):
         jacobian = torch.eye(2, dtype=x.dtype).repeat(len(x), 1, 1)
         jacobian[:, 0, 0] = 2 * x[:, 0]
@@ -86,6 +89,8 @@ class Stretched:
 
     def decode(self, z):
         return z / self.scale + self.error, torch.zeros(len(z))
+
+    jacobian_parts = ProbabilityFlow.jacobian_parts
 
     def encode_with_jacobian(self, x):
         return self.encode(x), torch.diag(self.scale).expand(len(x), 2, 2)
