@@ -21,14 +21,13 @@ from latentflow.model.fitted_flow import FittedFlow
 from latentflow.orientation.methods import Floats, Material
 from latentflow.orientation.ordering import by_explained_variance, explained_variance, loadings, signs
 from latentflow.orientation.record import Orientation
-from latentflow.orientation.registry import method_of, with_methods
+from latentflow.orientation.registry import METHODS, method_of
 from latentflow.orientation.request import OrientationRequest
 from latentflow.orientation.rows import PickedRows
 from latentflow.orientation.selection import choose
 from latentflow.score.tensors import as_array
 
 
-@with_methods
 def orient(
     model: FittedFlow,
     X: ArrayLike,
@@ -52,7 +51,7 @@ def orient(
         ``auto``, the method that goes by what is known of the rows (time before groups), or where nothing is what
         :func:`latentflow.orientation.selection.choose` finds; or one of
 
-        ORIENTATIONS
+        {methods}
 
     groups : array_like, shape (n,), optional
         A label for each row, of any type. For ``temporal`` the labels are recordings: no pair of rows spans two.
@@ -96,11 +95,15 @@ def orient(
         "orientation": orientation,
         "time_order": time_order,
     }
-    if (
-        orientation == "auto" or method_of(orientation).needs
-    ):  # columns from before are not what these axes go by
+    if orientation == "auto" or method_of(orientation).needs:
+        # columns from before are not what these axes go by
         turned.record |= {name: None for name in ("groups", "time") if name in turned.record}
     return turned
+
+
+orient.__doc__ = (orient.__doc__ or "").replace(
+    "{methods}", "\n        ".join(f"* ``{method.name}``: {method.label}" for method in METHODS.values())
+)
 
 
 def orient_table(
@@ -173,8 +176,9 @@ def _columns(
         return known
     if time_order:  # equal steps, as just said
         known.setdefault("time", None)
-    for name in given.keys() - known.keys():
-        known[name] = _still_there(table, model.record.get(name), required=not auto)
+    for name in given:
+        if name not in known:
+            known[name] = _still_there(table, model.record.get(name), required=not auto)
     return known
 
 

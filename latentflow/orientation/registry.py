@@ -6,18 +6,16 @@ neither torch nor numpy.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from latentflow.errors import LatentFlowError
 
 if TYPE_CHECKING:
     from latentflow.orientation.methods import Material
     from latentflow.orientation.record import Orientation
-
-Documented = TypeVar("Documented", bound=Callable[..., object])
 
 
 @dataclass(frozen=True)
@@ -178,13 +176,6 @@ def in_words() -> str:
         f"What the rotation of the latents comes from. {methods}. auto: {hints}, else the simplest model that explains "
         "the rows: linear ICA, layers of it, or the flow."
     )
-
-
-def with_methods(item: Documented) -> Documented:
-    """The same class or function, with a list of the methods where its docstring says ``ORIENTATIONS``."""
-    lines = [f"* ``{method.name}``: {method.label}" for method in METHODS.values()]
-    item.__doc__ = (item.__doc__ or "").replace("ORIENTATIONS", "\n        ".join(lines))
-    return item
 
 
 def method_for(asked: str, hints: Collection[Hint]) -> str:

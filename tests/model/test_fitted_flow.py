@@ -87,7 +87,7 @@ def gaussian_flow(steps):
 
 
 def test_two_log_dets_agree_to_the_accuracy_of_the_grid():
-    model, rows, exact = gaussian_flow(400)
+    model, rows, exact = gaussian_flow(100)
     for log_det in ("continuous", "discrete"):
         found = model.encode(rows, log_prob=True, log_det=log_det)
         np.testing.assert_allclose(found.log_det, exact, atol=1e-5)
@@ -120,6 +120,7 @@ def by_differences(model, rows, scale="latent", step=1e-6):
     return np.linalg.slogdet(np.stack(columns, axis=2))[1]
 
 
+@pytest.mark.calibration
 @pytest.mark.parametrize("components", [None, 2])
 def test_the_discrete_log_det_is_that_of_encode_itself(components):
     """Of all that encode does: heavy tails, whitening, carried directions, the steps, orientation and sources."""

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import re
 from dataclasses import dataclass
 
 import click
@@ -29,7 +30,7 @@ ROWS = np.random.default_rng(0).laplace(size=(40, 2))
 class Warmer(FitSettings):
     """The settings with one more, which nothing else knows of."""
 
-    warmth: float | None = setting(None, float, "How warm.", low=0, high=9, open_high=True, shown="tepid")
+    warmth: float | None = setting(None, "How warm.", float, low=0, high=9, open_high=True, shown="tepid")
 
 
 def refused(name):
@@ -49,7 +50,7 @@ def refused(name):
 def test_what_is_not_allowed_is_refused_in_one_line_by_command_estimator_and_library(
     run, tmp_path, name, value
 ):
-    with pytest.raises(LatentFlowError, match=f"{name} must be ") as caught:
+    with pytest.raises(LatentFlowError, match=re.escape(f"{name} must be {FACTS[name].allowed()}")) as caught:
         fit_flow(ROWS, ["a", "b"], **{name: value})
     assert "\n" not in str(caught.value)
     parameter = PARAMETERS.get(name, name)

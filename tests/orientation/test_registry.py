@@ -1,19 +1,17 @@
 """One record a method: whatever names methods is made from the records, so that one more is accepted everywhere."""
 
 import importlib
-import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from latentflow import LatentFlow
-from latentflow.analysis.axes.account import conclusion
-from latentflow.cli import options
-from latentflow.cli import orient as orient_command
+from latentflow.analysis.axes.account import conclusion, is_anchored
 from latentflow.data.tables import open_table
 from latentflow.errors import LatentFlowError
-from latentflow.model.fitted_flow import FittedFlow
 from latentflow.model.orient import orient
 from latentflow.orientation import registry
 from latentflow.orientation.record import Orientation, undetermined
@@ -35,9 +33,9 @@ def test_the_table_of_the_readme_is_that_of_the_records():
 def test_every_method_is_found_and_told_of(name):
     module, function = METHODS[name].find.split(":")
     assert callable(getattr(importlib.import_module(module), function))
-    for place in (orient.__doc__, LatentFlow.__doc__):
-        assert f"* ``{name}``: {METHODS[name].label}\n" in place
-    assert f"{name}: {METHODS[name].origin}" in registry.in_words()
+    assert f"* ``{name}``: {METHODS[name].label}\n" in orient.__doc__
+    for place in (registry.in_words(), " ".join(LatentFlow.__doc__.split())):
+        assert f"{name}: {METHODS[name].origin}" in place
 
 
 def test_auto_takes_the_first_method_whose_need_is_met():
@@ -55,9 +53,30 @@ def test_what_is_not_known_says_nothing():
     assert conclusion(other, ()).startswith("If the assumptions of its method hold, ")
 
 
-@pytest.fixture
-def dummy(monkeypatch):
-    """A method of two latents at most more, that leaves them as they are."""
+ADDED = """
+from click import command, testing
+from latentflow.orientation import registry
+registry.METHODS["dummy"] = registry.OrientationMethod("dummy", "a:b", "the identity", "no rotation", "they are")
+from latentflow.cli import options
+
+@command()
+@options.orientation
+def show(orientation):
+    print(orientation)
+
+for words in (["--orientation", "dummy"], ["--help"]):
+    print(testing.CliRunner().invoke(show, words, terminal_width=1000).output)
+"""
+
+
+def test_the_command_line_offers_one_more_method():
+    offered = subprocess.run([sys.executable, "-c", ADDED], capture_output=True, text=True, check=True).stdout
+    assert offered.startswith("dummy\n")
+    assert "none|dummy]" in offered
+    assert "dummy: the identity" in offered
+
+
+def test_one_more_method_is_accepted_by_orient_and_the_account(model, fitted_folder, monkeypatch):
     added = OrientationMethod(
         "dummy",
         "latentflow.orientation.methods:dummy",
@@ -68,28 +87,17 @@ def dummy(monkeypatch):
         most_latents=3,
         anchored=True,
     )
-    monkeypatch.setitem(registry.METHODS, "dummy", added)
-    found = Orientation(np.eye(3), "dummy", angle_error=np.zeros((3, 3)))
-    monkeypatch.setattr("latentflow.orientation.methods.dummy", lambda material: found, raising=False)
-    for module in (options, orient_command):
-        importlib.reload(module)
-    yield added
-    monkeypatch.undo()
-    for module in (options, orient_command):
-        importlib.reload(module)
-
-
-def test_one_more_method_is_accepted_by_the_library_the_command_and_the_account(dummy, run, folder):
-    data, file = folder / "data.h5", folder / "data.latentflow.safetensors"
-    model, rows = FittedFlow.load(file, device="cpu"), open_table(data).read()
-    turned = orient(model, rows, orientation="dummy", groups=np.arange(len(rows)) % 2)
-    assert turned.orientation.method == "dummy"
+    monkeypatch.setitem(METHODS, "dummy", added)
+    identity = Orientation(np.eye(3), "dummy", angle_error=np.zeros((3, 3)))
+    monkeypatch.setattr("latentflow.orientation.methods.dummy", lambda material: identity, raising=False)
+    rows = open_table(fitted_folder / "data.h5").read()
+    turned = orient(model, rows, orientation="dummy", groups=np.arange(len(rows)) % 2).orientation
+    assert turned.method == "dummy"
+    assert is_anchored(turned)
+    assert conclusion(turned, ()).startswith("If they were the sources before, the latents are")
     with pytest.raises(LatentFlowError, match="dummy needs a label for each row"):
         orient(model, rows, orientation="dummy")
+    with pytest.raises(LatentFlowError, match="fewer than two of"):  # as of any method that goes by groups
+        orient(model, rows, orientation="dummy", groups=np.zeros(len(rows)))
     with pytest.raises(LatentFlowError, match="dummy is for at most 3 latents, not 4"):
         OrientationRequest.of("dummy", 100, groups=np.arange(100) % 2).rows(4, None)
-    assert "dummy needs a label for each row" in run("orient", data, "--orientation", "dummy", code=2).stderr
-    assert "dummy: the identity" in re.sub(r"\s+", " ", run("orient", "--help").stdout)
-    column = run("orient", data, "--orientation", "dummy", "--groups", "voltage", code=2).stderr
-    assert "fewer than two" in column  # groups are looked at as those of any method that goes by them
-    assert conclusion(turned.orientation, ()).startswith("If they were the sources before, the latents are")

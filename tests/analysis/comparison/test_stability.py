@@ -88,12 +88,12 @@ def test_the_words_follow_from_the_figures(model, found) -> None:
     code = rng.standard_normal((500, 3))
     turn = np.linalg.qr(rng.standard_normal((3, 3)))[0]
     turned, same = (agreement([code, other], "abc", "Latents") for other in (code @ turn, code))
-    told = " ".join(module._sentences(found.runs, turned, same, one_size=True))
+    told = " ".join(module._sentences(found.runs, turned, same))
     assert "disagree on its axes" in told
-    assert "has one size" in told
-    told = " ".join(module._sentences(found.runs, same, same, one_size=False))
-    assert "disagree on its axes" not in told
-    assert "has one size" not in told
+    assert "disagree on its axes" not in " ".join(module._sentences(found.runs, same, same))
+    for one_size in (True, False):
+        told = " ".join(module._sentences(found.runs, same, same, one_size=one_size))
+        assert ("one size" in told) == one_size
 
 
 def test_sizes_of_separable_networks_do_not_count(model, fitted_folder, refits, monkeypatch) -> None:
@@ -110,7 +110,7 @@ def test_what_the_orientations_mean_for_it_is_said(found) -> None:
             replace(run, orientation=method, anchored=method in anchored)
             for run, method in zip(found.runs, methods, strict=False)
         ]
-        return " ".join(module._sentences(runs, found.latents, found.fastica, one_size=False))
+        return " ".join(module._sentences(runs, found.latents, found.fastica))
 
     assert "not oriented" in told("none", "none", "none")
     assert "The latents are aligned with ICA components" in told("ica", "ica", "ica")
