@@ -11,8 +11,8 @@ from latentflow.analysis.comparison.comparison import ComparedLatent, Comparison
 from latentflow.report import numbers
 
 from . import options
-from .opening import open_model_and_table
-from .output import count, tell
+from .opening import Job, with_job
+from .output import count
 from .progress import busy
 
 HEADINGS = (
@@ -49,43 +49,27 @@ LEFT = 2  # columns of names, set to the left
 @options.n_boot
 @options.device
 @options.seed("the bootstrap and of FastICA")
-@options.as_json
-@options.quiet
-def command(
-    data: Path,
-    model_path: Path | None,
-    key: str | None,
-    columns: tuple[str, ...] | None,
-    missing: str,
-    components: Path | None,
-    components_key: str | None,
-    rows: str,
-    n_boot: int,
-    device: str,
-    seed: int,
-    as_json: bool,
-    quiet: bool,
-) -> None:
+@with_job
+def command(job: Job, components: Path | None, components_key: str | None, rows: str, n_boot: int) -> None:
     """Compare the latents of DATA with FastICA's components, matched one to one.
 
     For each latent: its component, their correlations, the share of the variance of DATA that each of the two
     explains, lower bounds in nats on how much all other latents tell of it and all other components of its component,
     and the difference of these two bounds.
     """
-    model, model_path, table = open_model_and_table(data, model_path, key=key, columns=columns, device=device)
-    with busy("comparing", quiet=quiet or as_json):
+    model, table = job.model, job.table
+    with busy("comparing", quiet=job.telling.silent):
         result = compare(
             model,
             table,
             components=components,
             components_key=components_key,
             rows=rows.replace("-", "_"),
-            missing=missing,
+            missing=job.missing,
             n_boot=n_boot,
-            seed=seed,
+            seed=job.seed,
         )
-    told = {"command": "compare", "model": str(model_path), "model_hash": model.hash}
-    tell(_lines(result), {**told, "result": result.to_dict()}, as_json=as_json, quiet=quiet)
+    job.telling(_lines(result), {**job.about(), "result": result.to_dict()})
 
 
 def _lines(result: Comparison) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -15,13 +16,26 @@ from latentflow.version import __version__
 COMMAND_LINE = "latentflow.command_line"
 
 
-def tell(lines: Sequence[str], result: Mapping[str, Any], *, as_json: bool, quiet: bool) -> None:
-    """Print `result` as one JSON object with `--json`, else `lines`, or with `--quiet` nothing."""
-    if as_json:
-        click.echo(json.dumps(_jsonable(result), allow_nan=False))
-    elif not quiet:
-        for line in lines:
-            click.echo(line)
+@dataclass(frozen=True)
+class Telling:
+    """How a command tells what it did: in lines, with `--json` as one JSON object, or with `--quiet` not at all."""
+
+    as_json: bool
+    quiet: bool
+
+    @property
+    def silent(self) -> bool:
+        """Whether progress is not shown either."""
+        return self.as_json or self.quiet
+
+    def __call__(self, lines: Sequence[str], result: Mapping[str, Any]) -> None:
+        """Print `lines`, or `result` under the name of the command."""
+        if self.as_json:
+            result = {"command": click.get_current_context().info_name, **result}
+            click.echo(json.dumps(_jsonable(result), allow_nan=False))
+        elif not self.quiet:
+            for line in lines:
+                click.echo(line)
 
 
 def warn(messages: Sequence[str]) -> None:

@@ -12,8 +12,8 @@ from latentflow.analysis.verification.verification import verify
 from latentflow.report.numbers import small
 
 from . import options
-from .opening import open_model_and_table
-from .output import count, field, names, tell
+from .opening import Job, with_job
+from .output import count, field, names
 from .progress import RowProgress
 
 FAILED = 1  # the exit code when a row does not come back, as of a test that fails
@@ -56,24 +56,14 @@ WITNESSED = 100
 @options.dtype
 @options.device
 @options.seed("the draws")
-@options.as_json
-@options.quiet
+@with_job
 def command(
-    data: Path,
-    model_path: Path | None,
-    key: str | None,
-    columns: tuple[str, ...] | None,
-    missing: str,
+    job: Job,
     rows: int | None,
     draws: int | None,
     determinants: int | None,
     witness: int | None,
     tolerance: float | None,
-    dtype: str,
-    device: str,
-    seed: int,
-    as_json: bool,
-    quiet: bool,
 ) -> None:
     """Send every row of DATA to its latents and back, and as many draws of N(0, I) to rows and back.
 
@@ -85,26 +75,23 @@ def command(
 
     The exit code is 0 when all rows and draws pass, 1 when one does not, and 2 for an error.
     """
-    model, model_path, table = open_model_and_table(
-        data, model_path, key=key, columns=columns, device=device, dtype=dtype
-    )
-    told = {"command": "verify", "model": str(model_path), "model_hash": model.hash}
+    model, table = job.model, job.table
     wanted = min(rows or table.n_rows, table.n_rows)
     total = wanted + (wanted if draws is None else draws)
-    with RowProgress("verify", total, quiet=quiet or as_json) as progress:
+    with RowProgress("verify", total, quiet=job.telling.silent) as progress:
         result = verify(
             model,
             table,
             rows=rows,
-            missing=missing,
+            missing=job.missing,
             draws=draws,
             determinants=determinants,
             witness=witness,
             tolerance=tolerance,
-            seed=seed,
+            seed=job.seed,
             progress=progress.reached,
         )
-    tell(_lines(result, data), {**told, "result": result.to_dict()}, as_json=as_json, quiet=quiet)
+    job.telling(_lines(result, job.data), {**job.about(), "result": result.to_dict()})
     if not result.passed:
         click.get_current_context().exit(FAILED)
 
