@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from latentflow.data.tables import Table
 from latentflow.data.writing import TableWriter
 from latentflow.errors import DataError
-from latentflow.model.cleaning import VarianceAccount, extrapolation, latents_to_remove, without
-from latentflow.model.fitted_flow import FittedFlow
+from latentflow.model.cleaning import VarianceAccount, extrapolation, latents_to_remove, storable, without
+from latentflow.report.terminal.model import doubts
+from latentflow.report.terminal.words import count, names
 
 from . import options
-from .description import doubts
 from .naming import check_carried
 from .opening import Job, with_job
-from .output import count, names, warn
+from .output import warn
 from .progress import RowProgress
 
 OUTPUT_SUFFIX = ".clean.h5"
@@ -77,7 +77,7 @@ def command(
         attrs=job.provenance(removed_latents=",".join(gone)),
     )
     with RowProgress("clean", table.n_rows, quiet=job.telling.silent) as progress, writer:
-        done = _clean_into(writer, model, table, removed, carry or (), job.missing, progress)
+        done = _clean_into(writer, job, removed, carry or (), progress)
 
     account = done.account
     result = {
@@ -118,37 +118,26 @@ def _lines(result: Mapping[str, Any]) -> list[str]:
 
 def _clean_into(
     writer: TableWriter,
-    model: FittedFlow,
-    table: Table,
+    job: Job,
     removed: NDArray[np.intp],
     carry: tuple[str, ...],
-    missing: str,
     progress: RowProgress,
 ) -> Cleaned:
     """Clean the table block by block into the open writer."""
+    model, table = job.model, job.table
     done = Cleaned(VarianceAccount(len(table.columns)))
     along = table.carried(carry)
-    for index, block in table.iter_complete(missing=missing):
+    for index, block in table.iter_complete(missing=job.missing):
         encoding = model.encode(block, first_row=int(index[0]))
         cleaned = model.decode(without(encoding.latents, removed), encoding.carried)
-        storable = _storable(cleaned, table.dtype)
-        writer.write(storable)
-        if missing == "drop" and writer.takes_extras:
+        written = storable(cleaned, table.dtype)
+        writer.write(written)
+        if job.missing == "drop" and writer.takes_extras:
             writer.write_extra(ROW, index)
         for name, values in along.items():
             writer.write_extra(name, values[index])
-        done.account.add(block, storable)
+        done.account.add(block, written)
         done.far += index[encoding.far].tolist()
-        done.clipped += int((np.abs(storable - cleaned) > 0.5).sum())
+        done.clipped += int((np.abs(written - cleaned) > 0.5).sum())
         progress.reached(int(index[-1]) + 1)
     return done
-
-
-def _storable(rows: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[np.float64]:
-    """Rows as a table of this type can hold them: whole numbers, and in its range, where it is one of integers."""
-    if dtype.kind == "b":
-        return np.clip(np.rint(rows), 0.0, 1.0)
-    if dtype.kind not in "iu":
-        return rows
-    limits = np.iinfo(dtype)
-    return np.clip(np.rint(rows), limits.min, limits.max)

@@ -16,10 +16,11 @@ from latentflow.errors import DataError
 from latentflow.model.devices import PRECISIONS
 from latentflow.model.encoding import unsolved
 from latentflow.model.fitted_flow import SCALES, FittedFlow
+from latentflow.report.terminal.words import count
 
 from . import options
 from .opening import Job, with_job
-from .output import count, warn
+from .output import warn
 from .progress import RowProgress
 
 OUTPUT_SUFFIX = ".decoded.h5"

@@ -10,16 +10,15 @@ from typing import Any
 import click
 import numpy as np
 
-from latentflow.data.tables import Table
 from latentflow.data.writing import TableWriter
 from latentflow.errors import LatentFlowError
 from latentflow.flow.flow_map import LOG_DETS
-from latentflow.model.fitted_flow import SCALES, FittedFlow
+from latentflow.model.fitted_flow import SCALES
+from latentflow.report.terminal.words import count
 
 from . import options
 from .naming import check_carried
 from .opening import Job, with_job
-from .output import count
 from .progress import RowProgress
 
 OUTPUT_SUFFIX = ".latents.h5"
@@ -87,7 +86,7 @@ def command(
     )
     writer = TableWriter(output, model.latent_names, key="latents", attrs=attributes)
     with RowProgress("encode", table.n_rows, quiet=job.telling.silent) as progress, writer:
-        done = _encode_into(writer, model, table, carry or (), job.missing, kind, scale, progress)
+        done = _encode_into(writer, job, carry or (), kind, scale, progress)
 
     valued = done.rows - done.folded
     mean_log_prob = done.log_prob / valued if kind and valued else None
@@ -122,19 +121,17 @@ def _lines(result: Mapping[str, Any], data: Path) -> list[str]:
 
 def _encode_into(
     writer: TableWriter,
-    model: FittedFlow,
-    table: Table,
+    job: Job,
     carry: tuple[str, ...],
-    missing: str,
     log_det: str | None,
     scale: str,
     progress: RowProgress,
 ) -> Encoded:
     """Encode the table block by block into the open writer; with a log-determinant also log p."""
     done = Encoded()
-    along = table.carried(carry)
-    for index, block in table.iter_complete(missing=missing):
-        encoding = model.encode(
+    along = job.table.carried(carry)
+    for index, block in job.table.iter_complete(missing=job.missing):
+        encoding = job.model.encode(
             block,
             log_prob=log_det is not None,
             log_det=log_det or LOG_DETS[0],
@@ -151,7 +148,7 @@ def _encode_into(
             done.folded += int(folded.sum())
         if writer.takes_extras:
             writer.write_extra("far", encoding.far.astype(np.uint8))
-        if missing == "drop":
+        if job.missing == "drop":
             writer.write_extra("row", index)
         for name, values in along.items():
             writer.write_extra(name, values[index])

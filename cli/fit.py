@@ -9,10 +9,11 @@ import click
 
 from latentflow.model.settings import FitSettings
 from latentflow.orientation.registry import method_of
+from latentflow.report.terminal.words import field
 
 from . import options
 from .naming import MODEL_SUFFIX, beside, check_output, next_command
-from .output import Telling, field, warn
+from .output import Telling, warn
 from .progress import FitProgress
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def _hint(model: FittedFlow) -> list[str]:
 
 
 def _lines(model: FittedFlow, data: Path, output: Path) -> list[str]:
-    from .description import model_lines
+    from latentflow.report.terminal.model import model_lines
 
     return [
         str(output),

@@ -11,10 +11,11 @@ import h5py
 from latentflow.data.tables import open_table
 from latentflow.errors import DataError
 from latentflow.model.fitted_flow import FittedFlow
+from latentflow.report.terminal.model import model_lines
+from latentflow.report.terminal.words import count, field, names
 
 from . import options
-from .description import model_lines
-from .output import Telling, count, field, names
+from .output import Telling
 
 # The first bytes of a safetensors file are the length of its JSON header, which then begins.
 _HEADER_AT = 8

@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 
 from latentflow.model.orient import orient_table
+from latentflow.report.terminal.model import axis_lines, orientation_lines
 
 from . import options
-from .description import axis_lines, orientation_lines
 from .naming import MODEL_SUFFIX
 from .opening import Job, with_job
 from .progress import busy

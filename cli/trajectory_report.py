@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
-from latentflow.analysis.trajectory_report import ROWS, TrajectoryReport, trajectory_report
-from latentflow.report import numbers
+from latentflow.analysis.trajectory_report import ROWS, trajectory_report
+from latentflow.report.terminal.trajectory import trajectory_lines
+from latentflow.report.terminal.words import field
 from latentflow.report.trajectory_page import write_trajectories
 
 from . import options
 from .opening import Job, with_job
-from .output import count, field, provenance
+from .output import provenance
 from .pages import Page
 from .progress import busy
 
@@ -47,47 +48,5 @@ def command(job: Job, rows: int) -> None:
         report = trajectory_report(model, table, rows=rows, missing=job.missing, seed=job.seed)
         facts = provenance(model_hash=model.hash, file=str(job.data), seed=job.seed)
         write_trajectories(report, page, figures, subject=job.data.name, facts=facts)
-    lines = [*_lines(report), field("report", str(page)), field("figures", str(figures))]
+    lines = [*trajectory_lines(report), field("report", str(page)), field("figures", str(figures))]
     job.telling(lines, {**job.about(output=page, json_output=figures), "result": report.to_dict()})
-
-
-def _lines(report: TrajectoryReport) -> list[str]:
-    shape = report.shape
-    flat = f"{numbers.percent(float(shape.components[-1]))} of the variance along one in three dimensions"
-    bend = f"{numbers.percent(float(shape.bend_components[-1]))} of its bend in two"
-    lines = [
-        f"{shape.n_rows} trajectories from σ = {shape.sigmas[0]:.3g} to {shape.sigmas[-1]:.3g}",
-        field(
-            "straight",
-            f"at most {numbers.with_bounds(shape.chord_deviation)} of the chord away from it, on average",
-        ),
-        field("end", f"seen nearer by the denoiser at {_share(shape.denoising_nearer_overall.estimate)}"),
-        field(
-            "curvature",
-            f"{numbers.with_bounds(shape.total_turning)} radians in all; tied to the denoising trajectory within "
-            f"{numbers.small(shape.tie_gap)}",
-        ),
-        field("flat", f"{flat}, {bend}"),
-    ]
-    if report.deviation is not None:
-        memorised = report.deviation.memorised
-        surely = "" if memorised.excludes() else ", which may be chance"
-        lines.append(
-            field(
-                "memory",
-                f"training rows are {numbers.with_bounds(memorised)} nats better known than held-out ones{surely}",
-            )
-        )
-    error = report.convergence[-1]
-    lines.append(
-        field(
-            "samples",
-            f"{count(error.steps, 'Euler step')} leave {numbers.small(error.error)}; energy distance "
-            f"{numbers.with_bounds(error.energy)}",
-        )
-    )
-    return [*lines, *(f"note: {note}" for note in report.notes)]
-
-
-def _share(value: float) -> str:
-    return f"{numbers.percent(value)} of trajectories and noise levels"

@@ -6,12 +6,13 @@ import click
 import numpy as np
 
 from latentflow.analysis.comparison.traverse import EXTENT, STEPS, traverse
+from latentflow.report.terminal.model import doubts
+from latentflow.report.terminal.words import count, field, names
 from latentflow.report.traverse_page import write_traverse
 
 from . import options
-from .description import doubts
 from .opening import Job, with_job
-from .output import count, field, names, warn
+from .output import warn
 from .pages import Page
 from .progress import busy
 
