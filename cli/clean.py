@@ -44,9 +44,7 @@ class Cleaned:
 @click.option("--keep", type=options.NameList(), help="The latents to keep; all others go to their median.")
 @options.model("DATA")
 @options.output(f"DATA with the ending {OUTPUT_SUFFIX}")
-@options.key
-@options.columns("those of the model")
-@options.missing
+@options.table
 @options.carry
 @options.device
 @with_job

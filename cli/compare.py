@@ -17,9 +17,7 @@ from .progress import busy
 @click.command("compare")
 @options.data
 @options.model("DATA")
-@options.key
-@options.columns("those of the model")
-@options.missing
+@options.table
 @click.option(
     "--components",
     type=options.FILE,
@@ -49,7 +47,7 @@ def command(job: Job, components: Path | None, components_key: str | None, rows:
             table,
             components=components,
             components_key=components_key,
-            rows=rows.replace("-", "_"),
+            rows=rows,
             missing=job.missing,
             n_boot=n_boot,
             seed=job.seed,

@@ -40,16 +40,16 @@ def command(job: Job, scale: str | None) -> None:
 
     A latent is decoded as the row that is encoded to it, in the precision that it was encoded in (HDF5 and Parquet
     note it; other formats are decoded in double); where none is found to 1e-9 of a latent (1e-5 in float32), a
-    warning names its position. What comes back has the columns, the
-    shape of a sample and the type of number that the table had when the model was fitted on it; values on a lattice
-    (integers, few decimals) are restored exactly.
+    warning names its position. What comes back has the columns, the shape of a sample and the type of number that the
+    table had when the model was fitted on it; values on a lattice (integers, few decimals) are restored exactly.
     """
     latents = job.data
     job = replace(job, dtype=str(read_attribute(latents, "dtype") or PRECISIONS[0]))
     model = job.model
     _check_origin(latents, model, job.model_path)
-    unsaid = scale is None and read_attribute(latents, "scale") is None
-    scale = _scale_of(latents, scale)
+    noted = read_attribute(latents, "scale")
+    unsaid = scale is None and noted is None
+    scale = _agreed_scale(latents, noted, scale)
     table = _open_latents(latents, job.key, model)
     carried = _open_carried(latents, table, model)
     output = job.output_beside(OUTPUT_SUFFIX)
@@ -102,15 +102,14 @@ def _check_origin(latents: Path, model: FittedFlow, model_path: Path) -> None:
         )
 
 
-def _scale_of(latents: Path, given: str | None) -> str:
-    """The scale that the file notes (HDF5, Parquet), else the one given, else that of the latents.
+def _agreed_scale(latents: Path, noted: str | None, given: str | None) -> str:
+    """The scale that the file notes (HDF5, Parquet do), else the one given, else that of the latents.
 
     Raises
     ------
     DataError
         If the two contradict each other.
     """
-    noted = read_attribute(latents, "scale")
     if given is not None and noted is not None and given != noted:
         raise DataError(f"{latents}: was encoded with --scale {noted}; leave --scale {given} out")
     return noted or given or SCALES[0]

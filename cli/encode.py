@@ -40,9 +40,7 @@ class Encoded:
 @options.data
 @options.model("DATA")
 @options.output(f"DATA with the ending {OUTPUT_SUFFIX}")
-@options.key
-@options.columns("those of the model")
-@options.missing
+@options.table
 @click.option(
     "--log-prob", is_flag=True, help="Also write each row's log-density, in nats, in the units of DATA."
 )

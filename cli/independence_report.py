@@ -20,9 +20,7 @@ PAGE = Page(".independence.html")
 @options.data
 @options.model("DATA")
 @PAGE
-@options.key
-@options.columns("those of the model")
-@options.missing
+@options.table
 @options.rows
 @options.n_boot
 @click.option(
@@ -53,7 +51,7 @@ def command(job: Job, rows: str, n_boot: int, sources: str | None, peers: tuple[
         result = independence_report(
             model,
             table,
-            rows=rows.replace("-", "_"),
+            rows=rows,
             missing=job.missing,
             sources=sources,
             peers=[peer.replace("-", "_") for peer in peers],
@@ -61,6 +59,5 @@ def command(job: Job, rows: str, n_boot: int, sources: str | None, peers: tuple[
             seed=job.seed,
         )
         write_report(result, page, figures)
-    told = {"output": str(page), "json_output": str(figures)}
     lines = [*summary_lines(result), f"{'report':<20} {page}", f"{'figures':<20} {figures}"]
-    job.telling(lines, {**told, "result": result.to_dict()})
+    job.telling(lines, {"output": str(page), "json_output": str(figures), "result": result.to_dict()})

@@ -85,6 +85,7 @@ device = setting("device")
 rows = click.option(
     "--rows",
     type=click.Choice(["auto", "held-out", "all"]),
+    callback=lambda _context, _option, which: which.replace("-", "_"),
     default="auto",
     show_default=True,
     help="Which rows to judge: auto takes those that the fit held out, and on another table all.",
@@ -162,6 +163,11 @@ def columns(default: str) -> Decorator:
     return click.option(
         "--columns", type=NameList(), help=f"The columns to use, by name.  [default: {default}]"
     )
+
+
+def table(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--key`, `--columns` and `--missing`: how a table is read that has the columns of the model."""
+    return key(columns("those of the model")(missing(command)))
 
 
 def output(default: str) -> Decorator:

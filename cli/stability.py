@@ -22,9 +22,7 @@ OUTPUT_SUFFIX = ".stability.json"
 @options.data
 @options.model("DATA")
 @options.output(f"DATA with the ending {OUTPUT_SUFFIX}")
-@options.key
-@options.columns("those of the model")
-@options.missing
+@options.table
 @click.option(
     "--runs",
     type=click.IntRange(min=2),

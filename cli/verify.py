@@ -20,9 +20,7 @@ WITNESSED = 100
 @click.command("verify")
 @options.data
 @options.model("DATA")
-@options.key
-@options.columns("those of the model")
-@options.missing
+@options.table
 @click.option("--rows", type=click.IntRange(min=1), help="As many rows, evenly spaced.  [default: all]")
 @click.option(
     "--draws", type=click.IntRange(min=1), help="Draws of N(0, I) the other way.  [default: as many as rows]"

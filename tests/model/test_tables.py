@@ -26,6 +26,9 @@ def test_the_file_of_the_fit_is_opened_where_the_fit_read_it(tmp_path, write_tab
     write_table(data, ROWS, key="right")
     assert open_for(fitted, data).n_rows == 12
     assert open_for(fitted, str(data), key="left").n_rows == 5
+    (tmp_path / "later").mkdir()
+    with pytest.raises(DataError, match="right"):  # never another table in its place
+        open_for(fitted, write_table(tmp_path / "later" / "data.h5", ROWS, key="left"))
 
 
 def test_another_file_has_its_own_key_or_where_it_has_several_tables_that_of_the_fit(
