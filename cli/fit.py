@@ -71,9 +71,9 @@ def _result(model: FittedFlow, output: Path) -> dict[str, Any]:
 
 def _hint(model: FittedFlow) -> list[str]:
     """What to say of the rows another time, where it shows in them and would help the axes."""
-    found, record = model.orientation, model.record
+    orientation, record = model.orientation, model.record
     alike = record["settings"]["split"] == "auto" and record["split"]["mode"] == "blocked"
-    if not alike or found.asked != "auto" or method_of(found.method).needs:
+    if not alike or orientation.asked != "auto" or method_of(orientation.method).needs:
         return []
     return [
         field(

@@ -68,17 +68,17 @@ def _of_model(file: Path) -> tuple[dict[str, Any], list[str]]:
 def _flow(model: FittedFlow) -> str:
     """Solver and grid, and the error of latents and how far two log|det| are apart, where that was measured."""
     grid = model.record.get("grid")
-    found = f"{len(model.sigmas) - 1} steps of {model.solver}, "
+    facts = f"{len(model.sigmas) - 1} steps of {model.solver}, "
     if model.blend_weights is not None:
-        found += "orders blended, "
+        facts += "orders blended, "
     if grid and grid.get("steps_frozen_from"):
-        found += f"frozen from {grid['steps_frozen_from']}, "
-    found += f"noise {model.sigmas[0]:g} to {model.sigmas[-1]:g}"
+        facts += f"frozen from {grid['steps_frozen_from']}, "
+    facts += f"noise {model.sigmas[0]:g} to {model.sigmas[-1]:g}"
     if grid:
-        found += f", mean error of a latent {grid['mean_error']:.0e}"
+        facts += f", mean error of a latent {grid['mean_error']:.0e}"
         if grid.get("log_det_gap") is not None:
-            found += f", log|det| of steps and of flow {grid['log_det_gap']:.0e} nats apart"
-    return found
+            facts += f", log|det| of steps and of flow {grid['log_det_gap']:.0e} nats apart"
+    return facts
 
 
 def _of_data(file: Path, key: str | None) -> tuple[dict[str, Any], list[str]]:
@@ -114,15 +114,15 @@ def _of_data(file: Path, key: str | None) -> tuple[dict[str, Any], list[str]]:
 
 def _inside(file: Path) -> list[dict[str, Any]]:
     """Every array in an HDF5 file: its key, shape and type, and its column names where it has them."""
-    found: list[dict[str, Any]] = []
+    arrays: list[dict[str, Any]] = []
 
     def visit(key: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset) and item.shape:
-            found.append({"key": key, "shape": list(item.shape), "dtype": str(item.dtype)})
+            arrays.append({"key": key, "shape": list(item.shape), "dtype": str(item.dtype)})
 
     with h5py.File(file) as opened:
         opened.visititems(visit)
-    return found
+    return arrays
 
 
 def _listed(inside: list[dict[str, Any]]) -> list[str]:

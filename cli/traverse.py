@@ -52,20 +52,20 @@ def command(job: Job, latents: tuple[str, ...] | None, extent: float, steps: int
     model = job.model
     page, table = PAGE.places(job)
     with busy("decoding the axes of the latents", quiet=job.telling.silent):
-        found = traverse(model, latents=latents, t=np.linspace(-extent, extent, steps))
-        write_traverse(found, page, table, subject=job.data.name)
+        traversal = traverse(model, latents=latents, t=np.linspace(-extent, extent, steps))
+        write_traverse(traversal, page, table, subject=job.data.name)
     moved = {
-        name: {found.columns[j]: float(found.swing[i, j]) for j in found.strongest(i, MOST)}
-        for i, name in enumerate(found.latent_names)
+        name: {traversal.columns[j]: float(traversal.swing[i, j]) for j in traversal.strongest(i, MOST)}
+        for i, name in enumerate(traversal.latent_names)
     }
     result = {
         **job.about(output=page, table_output=table),
-        "latents": list(found.latent_names),
-        "t": found.t.tolist(),
+        "latents": list(traversal.latent_names),
+        "t": traversal.t.tolist(),
         "swing": moved,
     }
     lines = [
-        f"{page}: {count(len(found.latent_names), 'latent')} from {-extent:g} to {extent:g}",
+        f"{page}: {count(len(traversal.latent_names), 'latent')} from {-extent:g} to {extent:g}",
         field("table", str(table)),
         *(
             field(
@@ -76,5 +76,5 @@ def command(job: Job, latents: tuple[str, ...] | None, extent: float, steps: int
             for name, strongest in moved.items()
         ),
     ]
-    warn(doubts(model, found.latent_names, together=False))
+    warn(doubts(model, traversal.latent_names, together=False))
     job.telling(lines, result)

@@ -57,8 +57,8 @@ def orientation_lines(model: FittedFlow) -> list[str]:
         if planes
         else f"standard errors of the axes up to {orientation.angle_error.max(initial=0.0):.2g} radians"
     )
-    told = "" if orientation.converged else "; did not converge"
-    lines = [field("orientation", f"{orientation.method}: {determined}{told}")]
+    caveat = "" if orientation.converged else "; did not converge"
+    lines = [field("orientation", f"{orientation.method}: {determined}{caveat}")]
     if orientation.reason:
         lines.append(field("", f"because {orientation.reason}"))
     return [*lines, *(field("", f"but {caution}") for caution in orientation.cautions)]
@@ -108,8 +108,8 @@ def _undetermined(model: FittedFlow) -> tuple[tuple[str, str], ...]:
 
 
 def _named(planes: Sequence[tuple[str, str]]) -> str:
-    told = names(["/".join(plane) for plane in planes], most=PLANES)
-    return f"the plane of {told}" if len(planes) == 1 else f"the planes of {told}"
+    listed = names(["/".join(plane) for plane in planes], most=PLANES)
+    return f"the plane of {listed}" if len(planes) == 1 else f"the planes of {listed}"
 
 
 def axis_lines(model: FittedFlow) -> list[str]:
@@ -124,8 +124,8 @@ def axis_lines(model: FittedFlow) -> list[str]:
     lines = [field("moves most", f"columns, in their standard deviations per unit of the {what}")]
     for i, name in enumerate(model.latent_names):
         most = abs(moved[:, i]).argsort()[::-1][:3]
-        told = ", ".join(f"{model.columns[kept[j]]} {moved[j, i]:+.2f}" for j in most)
-        lines.append(field(name, told))
+        columns = ", ".join(f"{model.columns[kept[j]]} {moved[j, i]:+.2f}" for j in most)
+        lines.append(field(name, columns))
     return lines
 
 

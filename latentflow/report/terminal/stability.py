@@ -37,9 +37,10 @@ def stability_lines(result: Stability) -> list[str]:
     return [*lines, *result.sentences]
 
 
-def _whole(found: Agreement) -> str:
+def _whole(agreement: Agreement) -> str:
+    near, far = numbers.fixed(agreement.distance, 3), numbers.fixed(agreement.reference, 3)
     return field(
-        found.label,
-        f"mean {numbers.fixed(found.mean, 3)}; distance between codes {numbers.fixed(found.distance, 3)}, after a "
-        f"rotation {numbers.fixed(found.distance_rotated, 3)}, of unrelated codes {numbers.fixed(found.reference, 3)}",
+        agreement.label,
+        f"mean {numbers.fixed(agreement.mean, 3)}; distance between codes {near}, after a rotation "
+        f"{numbers.fixed(agreement.distance_rotated, 3)}, of unrelated codes {far}",
     )

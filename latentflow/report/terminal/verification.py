@@ -50,14 +50,14 @@ def _table(result: Verification) -> Iterator[str]:
         ("draws: latent residual", result.draws.latent_residual),
         ("draws: condition number", result.draws.condition),
     )
-    for label, found in figures:
-        if found is not None:
-            yield f"{label:<32}" + "".join(f"{cell:>13}" for cell in _cells(found))
+    for label, quantiles in figures:
+        if quantiles is not None:
+            yield f"{label:<32}" + "".join(f"{cell:>13}" for cell in _cells(quantiles))
 
 
-def _cells(found: Quantiles) -> list[str]:
-    values = (found.median, found.q90, found.q99, found.q999, found.maximum)
-    return [*map(small, values), str(found.at)]
+def _cells(quantiles: Quantiles) -> list[str]:
+    values = (quantiles.median, quantiles.q90, quantiles.q99, quantiles.q999, quantiles.maximum)
+    return [*map(small, values), str(quantiles.at)]
 
 
 def _determinants(trip: Trip, noun: str) -> str:
