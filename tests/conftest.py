@@ -80,6 +80,15 @@ def _run(*words: object, code: int = 0) -> Result:
     return result
 
 
+@pytest.fixture
+def numpy_seeded() -> Iterator[None]:
+    """A seed for numpy's global generator, from which others' code may draw, and after the test its old state."""
+    before = np.random.get_state()  # noqa: NPY002 the habit of scikit-learn and scipy
+    np.random.seed(0)  # noqa: NPY002
+    yield
+    np.random.set_state(before)  # noqa: NPY002
+
+
 @pytest.fixture(scope="session")
 def tiny_rows() -> Callable[..., np.ndarray]:
     """Function (n=300, seed=0) that draws three columns, none Gaussian, which depend on each other."""

@@ -47,7 +47,7 @@ GLOBALS = (
         lambda: torch.get_rng_state().numpy().tobytes(),
         lambda state: torch.set_rng_state(torch.frombuffer(bytearray(state), dtype=torch.uint8)),
     ),
-    Global("numpy's generator", _numpy_state, np.random.set_state),  # noqa: NPY002 as above
+    Global("numpy's generator", _numpy_state, np.random.set_state),
 )
 
 BEFORE = pytest.StashKey[list[Any]]()
