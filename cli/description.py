@@ -121,7 +121,8 @@ def axis_lines(model: FittedFlow) -> list[str]:
     kept = preprocessor.kept
     spread = np.array([preprocessor.treatments[j].scale for j in kept])
     moved = mean_jacobians.mixing[kept] / np.where(spread > 0, spread, 1.0)[:, None]
-    lines = [field("moves most", "columns, in their standard deviations per unit of the source")]
+    what = "source" if model.source_scale else "latent"
+    lines = [field("moves most", f"columns, in their standard deviations per unit of the {what}")]
     for i, name in enumerate(model.latent_names):
         most = abs(moved[:, i]).argsort()[::-1][:3]
         told = ", ".join(f"{model.columns[kept[j]]} {moved[j, i]:+.2f}" for j in most)

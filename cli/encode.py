@@ -13,7 +13,7 @@ import numpy as np
 from latentflow.data.tables import Table
 from latentflow.data.writing import TableWriter
 from latentflow.errors import DataError, LatentFlowError
-from latentflow.model.encoding import LOG_DETS
+from latentflow.flow.flow_map import LOG_DETS
 from latentflow.model.fitted_flow import SCALES, FittedFlow
 
 from . import options

@@ -8,7 +8,7 @@ import click
 
 from latentflow.analysis.independence import independence_report
 from latentflow.errors import DataError
-from latentflow.report.page import write_report
+from latentflow.report.independence_page import write_report
 from latentflow.report.summary import summary_lines
 
 from . import options

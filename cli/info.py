@@ -67,10 +67,13 @@ def _of_model(file: Path) -> tuple[dict[str, Any], list[str]]:
 
 def _flow(model: FittedFlow) -> str:
     """Solver and grid, and the error of latents and how far two log|det| are apart, where that was measured."""
-    blended = "" if model.blend_weights is None else ", orders blended"
-    found = f"{len(model.sigmas) - 1} steps of {model.solver}{blended}, "
-    found += f"noise {model.sigmas[0]:g} to {model.sigmas[-1]:g}"
     grid = model.record.get("grid")
+    found = f"{len(model.sigmas) - 1} steps of {model.solver}, "
+    if model.blend_weights is not None:
+        found += "orders blended, "
+    if grid and grid.get("steps_frozen_from"):
+        found += f"frozen from {grid['steps_frozen_from']}, "
+    found += f"noise {model.sigmas[0]:g} to {model.sigmas[-1]:g}"
     if grid:
         found += f", mean error of a latent {grid['mean_error']:.0e}"
         if grid.get("log_det_gap") is not None:

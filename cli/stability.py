@@ -35,10 +35,8 @@ OUTPUT_SUFFIX = ".stability.json"
     show_default=True,
     help="Fits in all, counting the model that there is.",
 )
-@click.option(
-    "--preset",
-    type=click.Choice(["fast", "default", "best"]),
-    help="How much to spend on each further fit.  [default: as for the model]",
+@options.setting(
+    "preset", default=None, shown="as for the model", help="How much to spend on each further fit."
 )
 @options.groups
 @options.time

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from latentflow.analysis.verification.results import Quantiles, Trip, Verification
+from latentflow.analysis.verification.results import Quantiles, Trip, Verification, WitnessAgreement
 from latentflow.analysis.verification.verification import verify
 from latentflow.report.numbers import small
 
@@ -21,6 +21,7 @@ HEADINGS = ("median", "90 %", "99 %", "99.9 %", "maximum", "at")
 MOST_COLUMNS = 5
 MOST_ROWS = 12
 MOST_WORST = 3
+WITNESSED = 100
 
 
 @click.command("verify")
@@ -37,6 +38,15 @@ MOST_WORST = 3
     "--determinants",
     type=click.IntRange(min=1),
     help="Rows, and draws, whose determinant is looked at, evenly spaced.  [default: all, fewer in large tables]",
+)
+@click.option(
+    "--witness",
+    type=click.IntRange(min=1),
+    is_flag=False,
+    flag_value=WITNESSED,
+    metavar="[ROWS]",
+    help="Compare the latents of so many rows, evenly spaced, with those of an independent solver near rounding: "
+    f"torchdiffeq's dopri8.  [default: none; {WITNESSED} where no number is given]",
 )
 @click.option(
     "--tolerance",
@@ -57,6 +67,7 @@ def command(
     rows: int | None,
     draws: int | None,
     determinants: int | None,
+    witness: int | None,
     tolerance: float | None,
     dtype: str,
     device: str,
@@ -69,7 +80,8 @@ def command(
     Told are the latent residual, |encode(decode(z)) - z|; the data error, |decode(encode(x)) - x|, in standard
     deviations along the principal axes; both as the largest of a row; and whether the determinant of the encoder is
     positive, without which rows would share latents. In single precision the data error is divided by the condition
-    number of its row. With --json every row that fails is listed.
+    number of its row. With --json every row that fails is listed. Whether latents are those of the flow, and not only
+    come back, --witness tells: how far they are from those of an independent solver, next to the accuracy of the fit.
 
     The exit code is 0 when all rows and draws pass, 1 when one does not, and 2 for an error.
     """
@@ -87,6 +99,7 @@ def command(
             missing=missing,
             draws=draws,
             determinants=determinants,
+            witness=witness,
             tolerance=tolerance,
             seed=seed,
             progress=progress.reached,
@@ -110,6 +123,7 @@ def _lines(result: Verification, data: Path) -> list[str]:
         field("columns", f"largest errors: {names(listed, MOST_COLUMNS) or 'none'}"),
         field("", f"{count(result.exact_rows, 'row')} exact to the last bit"),
         field("det > 0", f"{_determinants(rows, 'row')}; {_determinants(draws, 'draw')}"),
+        *_witness(result.witness),
         field("worst rows", _worst(rows)),
         field("worst draws", _worst(draws)),
         *_failures(rows, "row", result.tolerance),
@@ -126,6 +140,7 @@ def _table(result: Verification) -> Iterator[str]:
         ("rows: error over condition", result.data.scaled_error),
         ("rows: condition number", result.data.condition),
         ("rows: two log|det|, nats apart", result.data.log_det_difference),
+        ("rows: distance to witness", None if result.witness is None else result.witness.distance),
         ("draws: latent residual", result.draws.latent_residual),
         ("draws: condition number", result.draws.condition),
     )
@@ -143,6 +158,15 @@ def _determinants(trip: Trip, noun: str) -> str:
     looked = count(trip.determinants, noun)
     text = f"at {trip.determinants - len(trip.folded)} of {looked}"
     return text if trip.determinants == trip.n else f"{text}, evenly spaced among {trip.n}"
+
+
+def _witness(witness: WitnessAgreement | None) -> Iterator[str]:
+    if witness is not None:
+        asked = "" if witness.accuracy is None else f"; the fit asked for {small(witness.accuracy)}"
+        words = (
+            f"{count(witness.distance.n, 'row')} by {witness.solver}, tolerance {small(witness.tolerance)}: "
+        )
+        yield field("witness", f"{words}mean distance of a latent {small(witness.mean_distance)}{asked}")
 
 
 def _worst(trip: Trip) -> str:

@@ -24,7 +24,7 @@ COLUMNS = ("voltage", "current", "phase")
 #: Words that make any fit a matter of a second.
 TINY = ["--steps=60", "--width=16", "--depth=1", "--batch-size=64", "--seed=3", "--device=cpu"]
 #: Where a fit finds its calibration.
-CALIBRATION = "latentflow.model.fit.calibrate"
+CALIBRATION = "latentflow.flow.step_count.calibrate"
 
 
 def _grid_by_hand(

@@ -1,13 +1,16 @@
-"""Which rows an analysis may stand on: held-out rows of the model's own table, or all rows of another one."""
+"""Which rows of a table an analysis may stand on: those that the model's fit held out, or all rows of another one."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from latentflow.data.splits import HELD_OUT, TRAIN
+from latentflow.data.tables import Table, as_table, open_table
 from latentflow.errors import DataError
 from latentflow.statistics.thinning import thin
 
@@ -42,6 +45,34 @@ class Choice:
     def in_sample(self) -> bool:
         """Whether baselines are fitted on the very rows they are judged on."""
         return self.train is self.evaluate
+
+
+def open_for(model: Any, X: Any) -> Table:
+    """``X`` as a table with exactly the model's columns, in its order."""
+    columns = tuple(str(name) for name in model.columns)
+    if isinstance(X, str | os.PathLike):
+        return open_table(Path(X), key=model.record.get("key") or None, columns=columns)
+    if isinstance(X, Table):
+        table = X
+    elif hasattr(X, "columns"):
+        table = as_table(X, columns)
+    else:
+        found = np.asarray(X)
+        if found.ndim == 0:
+            raise DataError("a single value is not a table; give rows by columns, or the path of a file")
+        wide = int(np.prod(found.shape[1:])) if found.ndim > 1 else 1
+        if wide != len(columns):
+            raise DataError(f"the model was fitted on {len(columns)} columns, and this array has {wide}")
+        table = as_table(found.reshape(len(found), wide), columns)
+    if tuple(table.columns) != columns:
+        absent = [name for name in columns if name not in table.columns]
+        what = (
+            f"column '{absent[0]}' of the model is not in it"
+            if absent
+            else "its columns differ from the model's"
+        )
+        raise DataError(f"{table.path or 'the table'} does not fit this model: {what}; choose with --columns")
+    return table
 
 
 def choose_rows(model: Any, table: Any, rows: str = "auto") -> Choice:
@@ -79,6 +110,23 @@ def choose_rows(model: Any, table: Any, rows: str = "auto") -> Choice:
     in_sample = train is evaluate
     train = kept if in_sample else thin(train, MOST_TRAINING_ROWS)
     return Choice(which, kept, train, same, len(evaluate) if len(kept) < len(evaluate) else 0)
+
+
+def read_complete(table: Table, index: np.ndarray, missing: str) -> tuple[np.ndarray, np.ndarray]:
+    """The rows (m, D) at these positions and their positions (m,); those with missing values dropped or refused."""
+    if missing not in ("error", "drop"):
+        raise DataError(f"missing must be 'error' or 'drop', not {missing!r}")
+    values = table.read_rows(index)
+    complete = np.isfinite(values).all(axis=1)
+    if complete.all():
+        return values, index
+    if missing == "error":
+        table.refuse_missing()
+    if complete.sum() < FEWEST_ROWS:
+        raise DataError(
+            f"{table.path or 'the table'} has {complete.sum()} complete rows; {FEWEST_ROWS} are needed"
+        )
+    return values[complete], index[complete]
 
 
 def _name(table: Any) -> str:

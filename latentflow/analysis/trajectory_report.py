@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 
-from latentflow.analysis.preparation import open_for
-from latentflow.analysis.rows import FEWEST_ROWS
+from latentflow.analysis.rows import FEWEST_ROWS, open_for
 from latentflow.data.splits import HELD_OUT, TRAIN
 from latentflow.data.tables import Table
 from latentflow.errors import DataError
@@ -20,7 +19,7 @@ from latentflow.geometry.shape import TrajectoryShape, trajectory_shape
 from latentflow.geometry.trajectories import INTERVALS, Floats, decreasing_grid, follow
 from latentflow.model.fitted_flow import FittedFlow
 from latentflow.score.oracles import EmpiricalOracle
-from latentflow.statistics.interval import Result
+from latentflow.statistics.records import Result
 from latentflow.statistics.serial import serial_structure
 from latentflow.statistics.thinning import thin
 
@@ -38,46 +37,32 @@ IDENTITY = (16, 2000, 10)
 
 @dataclass(frozen=True)
 class TrajectoryReport(Result):
-    """What :func:`trajectory_report` found.
+    """What :func:`trajectory_report` found."""
 
-    Attributes
-    ----------
-    n_columns, n_latents : int
-        Columns of the table that the model takes, and its latents.
-    n_points : int
-        Training rows in the empirical denoiser; 0 where none was made.
-    n_train, n_compared : int
-        Training rows and other rows whose denoising loss was taken; the empirical denoiser and the energy distance
-        look at as many of each as there are trajectories.
-    compared_with : str
-        What these are: ``held out``, ``training`` or ``all``.
-    shape : TrajectoryShape
-        Of the sampling trajectories.
-    claims : tuple of Claim
-        Those that a single model can be held against, in the order of their letters.
-    mean_shift_gap : float or None
-        Largest difference between Euler sampling with the empirical denoiser and annealed mean shift of the same
-        training rows, whitened units.
-    deviation : ScoreDeviation or None
-        By rising σ; None where training or held-out rows are missing.
-    convergence : tuple of StepConvergence
-        By rising number of steps.
-    notes : tuple of str
-        What could not be measured, and why.
-    """
-
-    n_columns: int
+    n_columns: Annotated[int, "Columns of the table that the model takes, and its latents."]
     n_latents: int
-    n_points: int
-    n_train: int
+    n_points: Annotated[int, "Training rows in the empirical denoiser; 0 where none was made."]
+    n_train: Annotated[
+        int,
+        "Training rows and other rows whose denoising loss was taken; the empirical denoiser and the energy distance "
+        "look at as many of each as there are trajectories.",
+    ]
     n_compared: int
-    compared_with: str
-    shape: TrajectoryShape
-    claims: tuple[Claim, ...]
-    mean_shift_gap: float | None
-    deviation: ScoreDeviation | None
-    convergence: tuple[StepConvergence, ...]
-    notes: tuple[str, ...]
+    compared_with: Annotated[str, "What these are: ``held out``, ``training`` or ``all``."]
+    shape: Annotated[TrajectoryShape, "Of the sampling trajectories."]
+    claims: Annotated[
+        tuple[Claim, ...], "Those that a single model can be held against, in the order of their letters."
+    ]
+    mean_shift_gap: Annotated[
+        float | None,
+        "Largest difference between Euler sampling with the empirical denoiser and annealed mean shift of the same "
+        "training rows, whitened units.",
+    ]
+    deviation: Annotated[
+        ScoreDeviation | None, "By rising σ; None where training or held-out rows are missing."
+    ]
+    convergence: Annotated[tuple[StepConvergence, ...], "By rising number of steps."]
+    notes: Annotated[tuple[str, ...], "What could not be measured, and why."]
 
 
 def trajectory_report(

@@ -24,7 +24,7 @@ from latentflow.data.atomic import replacing
 from latentflow.data.preprocess import Preprocessor
 from latentflow.errors import ModelFileError
 from latentflow.flow.grids import log_uniform_grid
-from latentflow.flow.solvers import SOLVERS
+from latentflow.flow.solvers import integrator_of
 from latentflow.orientation.record import Orientation
 from latentflow.score.denoisers import NetworkDenoiser
 from latentflow.score.networks import build_network
@@ -55,7 +55,7 @@ def model_bytes(model: Mapping[str, Any]) -> bytes:
     orientation, turned = model["orientation"].state()
     header = {
         "format": FORMAT,
-        "network": model["denoiser"].network.settings,
+        "network": model["denoiser"].settings,
         "preprocessor": meta,
         "solver": model["solver"],
         "record": model["record"],
@@ -131,17 +131,15 @@ def _fields(header: dict[str, Any], tensors: dict[str, Tensor]) -> dict[str, Any
     turned, scale, mean_jacobians = (
         _arrays(tensors, part) for part in ("orientation.", "source_scale.", "linear_picture.")
     )
-    solver = header["solver"]
-    if solver not in SOLVERS:
-        raise KeyError(f"solver {solver}")
     blend_weights = tensors["flow.shares"].numpy() if "flow.shares" in tensors else None
+    integrator_of(header["solver"], blend_weights)  # is there one?
     return {
         "preprocessor": Preprocessor.from_state(header["preprocessor"], _arrays(tensors, "preprocessor.")),
         "denoiser": denoiser,
         "sigmas": tensors["flow.sigmas"].numpy()
         if "flow.sigmas" in tensors
         else log_uniform_grid(**header["grid"]),
-        "solver": solver,
+        "solver": header["solver"],
         "blend_weights": blend_weights,
         "record": header["record"],
         "roles": tensors["rows.role"].numpy(),

@@ -122,7 +122,7 @@ def test_the_law_of_innovations_is_used_where_it_tells_most():
 def test_gaussian_innovations_leave_the_gaussian_likelihood_as_it_is(monkeypatch):
     z = series(3000, [0.3, 0.6, 0.9], np.random.default_rng(0)) @ turn(3, np.random.default_rng(1)).T
     found = of_series(z)
-    monkeypatch.setattr(innovation_axes, "FEWEST", len(z))  # too few rows for another law
+    monkeypatch.setattr(innovation_axes, "FEWEST_ROWS", len(z))  # too few rows for another law
     np.testing.assert_array_equal(of_series(z).diagonalisation.rotation, found.diagonalisation.rotation)
 
 
