@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from hypothesis import settings
 from torch import Tensor
 
 from latentflow.cli.main import latentflow
@@ -19,6 +20,10 @@ from latentflow.flow.calibration import CalibratedGrid, calibrate
 from latentflow.flow.grids import blended_grid
 from latentflow.model.fitted_flow import FittedFlow
 from latentflow.score.denoisers import Denoiser
+
+# The same examples every time, and no limit on the time that one takes, for machines may be busy.
+settings.register_profile("suite", deadline=None, derandomize=True)
+settings.load_profile("suite")
 
 COLUMNS = ("voltage", "current", "phase")
 #: Words that make any fit a matter of a second.
