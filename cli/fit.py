@@ -9,10 +9,11 @@ import click
 
 from latentflow.model.settings import FitSettings
 from latentflow.orientation.registry import method_of
+from latentflow.report.terminal.words import field
 
 from . import options
 from .naming import MODEL_SUFFIX, beside, check_output, next_command
-from .output import field, tell, warn
+from .output import Telling, warn
 from .progress import FitProgress
 
 if TYPE_CHECKING:
@@ -26,8 +27,7 @@ if TYPE_CHECKING:
 @options.columns("all")
 @click.option("--drop-columns", type=options.NameList(), help="Columns to leave out, by name.")
 @options.from_settings(after={"orientation": (options.groups, options.time)})
-@options.as_json
-@options.quiet
+@options.telling
 def command(
     data: Path,
     output: Path | None,
@@ -36,8 +36,7 @@ def command(
     drop_columns: tuple[str, ...] | None,
     groups: str | None,
     time: str | None,
-    as_json: bool,
-    quiet: bool,
+    telling: Telling,
     **settings: Any,
 ) -> None:
     """Learn the score of the table in DATA and write the model beside it.
@@ -53,16 +52,15 @@ def command(
     output = output or beside(data, MODEL_SUFFIX)
     table = open_table(data, key=key, columns=columns, drop_columns=drop_columns, aside=(groups, time))
     check_output(output, data)
-    with FitProgress(quiet=quiet or as_json) as progress:
+    with FitProgress(quiet=telling.silent) as progress:
         model = fit_table(table, asked, groups=groups, time=time, progress=progress)
     model.save(output)
     warn(model.record["warnings"])
-    tell(_lines(model, data, output), _result(model, output), as_json=as_json, quiet=quiet)
+    telling(_lines(model, data, output), _result(model, output))
 
 
 def _result(model: FittedFlow, output: Path) -> dict[str, Any]:
     return {
-        "command": "fit",
         "output": str(output),
         "model_hash": model.hash,
         "columns": list(model.columns),
@@ -86,7 +84,7 @@ def _hint(model: FittedFlow) -> list[str]:
 
 
 def _lines(model: FittedFlow, data: Path, output: Path) -> list[str]:
-    from .description import model_lines
+    from latentflow.report.terminal.model import model_lines
 
     return [
         str(output),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import click
 from latentflow.model.settings import Facts, FitSettings, facts
 
 from .naming import MODEL_SUFFIX
+from .output import Telling
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -113,10 +115,26 @@ time = click.option(
     help="The column that says when each row was taken: a number in any unit, or a date such as 2024-03-31T23:59; "
     "gaps allowed; it is not fitted.",
 )
-as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a summary.")
-quiet = click.option(
-    "--quiet", "-q", is_flag=True, help="No summary and no progress; warnings and errors still go to stderr."
+carry = click.option(
+    "--carry", type=NameList(), help="Columns to pass through untouched: ids, times, labels."
 )
+
+
+def telling(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--json` and `--quiet`, handed on as one :class:`Telling`."""
+
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a summary.")
+    @click.option(
+        "--quiet",
+        "-q",
+        is_flag=True,
+        help="No summary and no progress; warnings and errors still go to stderr.",
+    )
+    @wraps(command)
+    def handed(*, as_json: bool, quiet: bool, **given: Any) -> Any:
+        return command(telling=Telling(as_json, quiet), **given)
+
+    return handed
 
 
 def model(data: str) -> Decorator:
@@ -124,7 +142,7 @@ def model(data: str) -> Decorator:
     return click.option(
         "--model",
         "-m",
-        "model_path",
+        "given_model",
         type=FILE,
         help=f"The model file.  [default: {data} with the ending {MODEL_SUFFIX}]",
     )

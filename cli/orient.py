@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from latentflow.model.orient import orient_table
+from latentflow.report.terminal.model import axis_lines, orientation_lines
 
 from . import options
-from .description import axis_lines, orientation_lines
-from .naming import check_output
-from .opening import open_model_and_table
-from .output import tell
+from .naming import MODEL_SUFFIX
+from .opening import Job, with_job
 from .progress import busy
 
 
@@ -27,22 +24,8 @@ from .progress import busy
 @options.time
 @options.time_order
 @options.device
-@options.as_json
-@options.quiet
-def command(
-    data: Path,
-    model_path: Path | None,
-    output: Path | None,
-    key: str | None,
-    columns: tuple[str, ...] | None,
-    orientation: str,
-    groups: str | None,
-    time: str | None,
-    time_order: bool,
-    device: str,
-    as_json: bool,
-    quiet: bool,
-) -> None:
+@with_job
+def command(job: Job, orientation: str, groups: str | None, time: str | None, time_order: bool) -> None:
     """Turn the latents of the model of DATA by another rule, without training.
 
     DATA is the table of the fit, or another one of the same columns. The density stays as it is; latents that were
@@ -50,18 +33,15 @@ def command(
     was told of before are read again where none are named, but not --time-order. The model file is replaced, or a new
     one written with --output.
     """
-    model, model_path, table = open_model_and_table(data, model_path, key=key, columns=columns, device=device)
-    if output is not None:
-        check_output(output, data, model_path)
-    with busy("orienting", quiet=quiet or as_json):
+    model, table = job.model, job.table
+    output = job.model_path if job.output is None else job.output_beside(MODEL_SUFFIX)
+    with busy("orienting", quiet=job.telling.silent):
         turned = orient_table(
             model, table, orientation=orientation, groups=groups, time=time, time_order=time_order
         )
-    output = output or model_path
     turned.save(output)
     chosen = turned.orientation
     result = {
-        "command": "orient",
         "output": str(output),
         "model_hash": turned.hash,
         "method": chosen.method,
@@ -72,4 +52,4 @@ def command(
         "latents": list(turned.latent_names),
     }
     lines = [str(output), *orientation_lines(turned), *axis_lines(turned)]
-    tell(lines, result, as_json=as_json, quiet=quiet)
+    job.telling(lines, result)

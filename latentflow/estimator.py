@@ -24,6 +24,7 @@ from latentflow.model.cleaning import Latents
 from latentflow.model.fit import fit_table
 from latentflow.model.fitted_flow import FittedFlow
 from latentflow.model.settings import Facts, FitSettings, facts, parameters_section
+from latentflow.model.tables import open_for
 from latentflow.score.training import Progress
 
 Floats = NDArray[np.float64]
@@ -297,7 +298,7 @@ class LatentFlow(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
     def _rows(self, X: ArrayLike | Path) -> Floats:
         check_is_fitted(self)
         if isinstance(X, str | os.PathLike):
-            return open_table(FilePath(X), columns=self.model_.columns).read()
+            return open_for(self.model_, X).read()
         return self._check(X, reset=False)
 
     def _check(self, X: ArrayLike, *, reset: bool) -> Floats:

@@ -15,9 +15,10 @@ from latentflow.analysis.baselines.fitted import ICABaseline, LinearMap, fit_fas
 from latentflow.analysis.baselines.representations import Peer, carried_directions, fit_peers, represent
 from latentflow.analysis.ledger.ledger import Representation
 from latentflow.analysis.results import FastICASummary
-from latentflow.analysis.rows import Choice, choose_rows, open_for, read_complete
+from latentflow.analysis.rows import Choice, choose_rows, read_complete
 from latentflow.data.tables import Table
 from latentflow.errors import DataError
+from latentflow.model.tables import open_for
 from latentflow.statistics.serial import SerialStructure, serial_structure
 
 #: Up to so many latents the trace of the log-determinant is exact in the report.

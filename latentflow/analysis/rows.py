@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from latentflow.data.splits import HELD_OUT, TRAIN
-from latentflow.data.tables import Table, as_table, open_table
+from latentflow.data.tables import Table
 from latentflow.errors import DataError
+from latentflow.model.tables import is_table_of_fit
 from latentflow.statistics.thinning import thin
 
 MOST_ROWS = 50_000
@@ -47,34 +46,6 @@ class Choice:
         return self.train is self.evaluate
 
 
-def open_for(model: Any, X: Any) -> Table:
-    """``X`` as a table with exactly the model's columns, in its order."""
-    columns = tuple(str(name) for name in model.columns)
-    if isinstance(X, str | os.PathLike):
-        return open_table(Path(X), key=model.record.get("key") or None, columns=columns)
-    if isinstance(X, Table):
-        table = X
-    elif hasattr(X, "columns"):
-        table = as_table(X, columns)
-    else:
-        found = np.asarray(X)
-        if found.ndim == 0:
-            raise DataError("a single value is not a table; give rows by columns, or the path of a file")
-        wide = int(np.prod(found.shape[1:])) if found.ndim > 1 else 1
-        if wide != len(columns):
-            raise DataError(f"the model was fitted on {len(columns)} columns, and this array has {wide}")
-        table = as_table(found.reshape(len(found), wide), columns)
-    if tuple(table.columns) != columns:
-        absent = [name for name in columns if name not in table.columns]
-        what = (
-            f"column '{absent[0]}' of the model is not in it"
-            if absent
-            else "its columns differ from the model's"
-        )
-        raise DataError(f"{table.path or 'the table'} does not fit this model: {what}; choose with --columns")
-    return table
-
-
 def choose_rows(model: Any, table: Any, rows: str = "auto") -> Choice:
     """Choose rows: ``auto`` or ``held_out`` or ``all``.
 
@@ -86,7 +57,7 @@ def choose_rows(model: Any, table: Any, rows: str = "auto") -> Choice:
     if rows not in ("auto", "held_out", "all"):
         raise DataError(f"rows must be 'auto', 'held_out' or 'all', not {rows!r}")
     roles = np.asarray(model.roles)
-    same = len(roles) == table.n_rows and table.fingerprint() == model.record.get("fingerprint")
+    same = is_table_of_fit(model, table)
     name = _name(table)
     if rows == "held_out" and not same:
         raise DataError(

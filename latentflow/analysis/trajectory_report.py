@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 
-from latentflow.analysis.rows import FEWEST_ROWS, open_for
+from latentflow.analysis.rows import FEWEST_ROWS
 from latentflow.data.splits import HELD_OUT, TRAIN
 from latentflow.data.tables import Table
 from latentflow.errors import DataError
@@ -18,6 +18,7 @@ from latentflow.geometry.score_deviation import LEVELS, ScoreDeviation, annealed
 from latentflow.geometry.shape import TrajectoryShape, trajectory_shape
 from latentflow.geometry.trajectories import INTERVALS, Floats, decreasing_grid, follow
 from latentflow.model.fitted_flow import FittedFlow
+from latentflow.model.tables import is_table_of_fit, open_for
 from latentflow.score.oracles import EmpiricalOracle
 from latentflow.statistics.records import Result
 from latentflow.statistics.serial import serial_structure
@@ -135,11 +136,10 @@ def trajectory_report(
 
 def _rows(model: FittedFlow, table: Table) -> tuple[np.ndarray, np.ndarray, str, tuple[str, ...]]:
     """Training rows, rows to compare with, what these are, and what has to be said of it."""
-    roles = np.asarray(model.roles)
-    if len(roles) != table.n_rows or table.fingerprint() != model.record.get("fingerprint"):
+    if not is_table_of_fit(model, table):
         note = "This is not the table of the fit: the learned score is not held against its training rows."
         return np.zeros(0, int), np.arange(table.n_rows), "all", (note,)
-    train, held_out = np.flatnonzero(roles == TRAIN), np.flatnonzero(roles == HELD_OUT)
+    train, held_out = np.flatnonzero(model.roles == TRAIN), np.flatnonzero(model.roles == HELD_OUT)
     if len(held_out):
         return train, held_out, "held out", ()
     note = "The fit held no row out: whether training rows were learned by heart cannot be told."

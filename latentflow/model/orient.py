@@ -18,6 +18,7 @@ from latentflow.data.complete_rows import beside_rows, complete_rows
 from latentflow.data.tables import Table
 from latentflow.errors import DataError, LatentFlowWarning
 from latentflow.model.fitted_flow import FittedFlow
+from latentflow.model.tables import is_table_of_fit
 from latentflow.orientation.methods import Floats, Material
 from latentflow.orientation.ordering import by_explained_variance, explained_variance, loadings, signs
 from latentflow.orientation.record import Orientation
@@ -147,7 +148,6 @@ def orient_table(
         time=columns.get("time"),
         time_order=time_order,
     )
-    same = len(model.roles) == table.n_rows and model.record.get("fingerprint") == table.fingerprint()
     turned = orient(
         model,
         rows.values,
@@ -155,7 +155,9 @@ def orient_table(
         groups=rows.groups,
         time=rows.time,
         time_order=time_order,
-        roles=model.roles[rows.complete] if same else np.zeros(len(rows.values), np.uint8),
+        roles=model.roles[rows.complete]
+        if is_table_of_fit(model, table)
+        else np.zeros(len(rows.values), np.uint8),
     )
     turned.record |= {name: column if isinstance(column, str) else None for name, column in columns.items()}
     return turned

@@ -16,9 +16,9 @@ from latentflow.analysis.axes.account import is_anchored, started_from_ica
 from latentflow.analysis.dependence.on_others import dependence_on_others
 from latentflow.analysis.ledger.ledger import ledger
 from latentflow.analysis.preparation import Material, prepare
-from latentflow.analysis.rows import open_for
 from latentflow.data.tables import open_table
 from latentflow.errors import DataError
+from latentflow.model.tables import open_for
 from latentflow.orientation.ordering import explained_variance
 from latentflow.statistics.interval import Interval
 from latentflow.statistics.ranks import normal_scores

@@ -19,11 +19,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from latentflow.analysis.rows import open_for
 from latentflow.analysis.verification.results import ColumnError, Quantiles, Row, Trip, Verification
 from latentflow.analysis.verification.witness import WitnessedRows
 from latentflow.errors import DataError, PreprocessingError
 from latentflow.flow.probability_flow import EXACT_TRACE_DIMENSION, ProbabilityFlow
+from latentflow.model.tables import open_for
 from latentflow.score.tensors import as_array
 from latentflow.statistics.thinning import thin
 

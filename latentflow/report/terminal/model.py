@@ -1,4 +1,4 @@
-"""A fitted model in a few lines, as `latentflow fit` and `latentflow info` print it."""
+"""A fitted model in a few lines, and why single latents of it may mean nothing."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from latentflow.analysis.axes.account import undetermined_planes
 from latentflow.data.columns import ColumnTreatment
 from latentflow.model.fitted_flow import FittedFlow
 from latentflow.orientation.record import undetermined
-
-from .output import count, field, names, seconds
+from latentflow.report.terminal.words import count, field, names, seconds
 
 #: Undetermined planes named of one model, at most.
 PLANES = 3
