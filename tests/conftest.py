@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from hypothesis import settings
 from torch import Tensor
 
 from latentflow.cli.main import latentflow
@@ -19,6 +20,10 @@ from latentflow.flow.calibration import CalibratedGrid, calibrate
 from latentflow.flow.grids import blended_grid
 from latentflow.model.fitted_flow import FittedFlow
 from latentflow.score.denoisers import Denoiser
+
+# The same examples every time, and no limit on the time that one takes, for machines may be busy.
+settings.register_profile("suite", deadline=None, derandomize=True)
+settings.load_profile("suite")
 
 COLUMNS = ("voltage", "current", "phase")
 #: Words that make any fit a matter of a second.
@@ -78,6 +83,15 @@ def _run(*words: object, code: int = 0) -> Result:
         raise result.exception
     assert result.exit_code == code, result.output
     return result
+
+
+@pytest.fixture
+def numpy_seeded() -> Iterator[None]:
+    """A seed for numpy's global generator, from which others' code may draw, and after the test its old state."""
+    before = np.random.get_state()  # noqa: NPY002 the habit of scikit-learn and scipy
+    np.random.seed(0)  # noqa: NPY002
+    yield
+    np.random.set_state(before)  # noqa: NPY002
 
 
 @pytest.fixture(scope="session")

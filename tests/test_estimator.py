@@ -22,15 +22,6 @@ def small(**settings):
     return LatentFlow(**{"steps": 25, "width": 12, "depth": 1, "random_state": 0, **settings})
 
 
-@pytest.fixture
-def numpy_seeded():
-    """A seed for numpy's global generator, from which some checks of scikit-learn draw, and its old state after."""
-    before = np.random.get_state()  # noqa: NPY002 not ours to choose
-    np.random.seed(0)  # noqa: NPY002
-    yield
-    np.random.set_state(before)  # noqa: NPY002
-
-
 @pytest.mark.usefixtures("numpy_seeded")
 @pytest.mark.filterwarnings("ignore::latentflow.LatentFlowWarning")
 @parametrize_with_checks([small(steps=10, width=8)])

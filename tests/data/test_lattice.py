@@ -152,7 +152,7 @@ def test_powers_of_ten_own_an_asymmetric_cell() -> None:
     np.testing.assert_allclose(high, [10.05, -9.995, 10.15, 0.5e-8], rtol=1e-12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     step=st.fractions(min_value=Fraction(1, 50), max_value=50, max_denominator=60),
     offset=st.integers(-500, 500),
@@ -168,7 +168,7 @@ def test_any_regular_lattice_is_reproduced(step: Fraction, offset: int, decimals
     assert step_at(lattice, 0.0) >= float(step) * (1 - 1e-9) or float(step) < 10 * 10.0**-decimals
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.fractions(-20, 20, max_denominator=80), st.fractions(Fraction(1, 10**7), Fraction(1, 50)))
 def test_the_simplest_fraction_is_the_simplest(low: Fraction, length: Fraction) -> None:
     start, stop = Fraction(float(low)), Fraction(float(low + length))

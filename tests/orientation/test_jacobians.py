@@ -168,6 +168,7 @@ def test_pull_back_axes_are_those_in_the_space_of_the_rows():
     assert distance(pull_back_axes(encoders).rotation, axes) < 1e-9
 
 
+@pytest.mark.usefixtures("numpy_seeded")
 def test_the_logarithm_of_matrices():
     rng = np.random.default_rng(5)
     roots = rng.normal(size=(6, 4, 4))

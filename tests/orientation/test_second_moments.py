@@ -71,9 +71,10 @@ def draw_groups(rng):
     return z, lambda rows: group_axes(rows, labels)
 
 
+@pytest.mark.parametrize("runs", [16, pytest.param(40, marks=pytest.mark.full)])
 @pytest.mark.parametrize("draw", [draw_series, draw_spiky_series, draw_flat_series, draw_groups])
-def test_the_claimed_errors_are_those_of_data_sets_drawn_anew(draw):
-    scatter, claimed, _ = scatter_and_claim(draw, 40)
+def test_the_claimed_errors_are_those_of_data_sets_drawn_anew(draw, runs):
+    scatter, claimed, _ = scatter_and_claim(draw, runs)
     assert (scatter < 0.1).all()
     assert (scatter < 1.5 * claimed).all()
     assert (claimed < 1.5 * scatter).all()
@@ -91,9 +92,10 @@ def draw_equal_groups(rng):
     return np.column_stack([z[:, 0], same, other]), lambda rows: group_axes(rows, labels)
 
 
+@pytest.mark.parametrize("runs", [10, pytest.param(30, marks=pytest.mark.full)])
 @pytest.mark.parametrize("draw", [draw_equal_series, draw_equal_groups])
-def test_sources_alike_leave_their_plane_undetermined_and_no_other(draw):
-    _, _, claimed = scatter_and_claim(draw, 30)
+def test_sources_alike_leave_their_plane_undetermined_and_no_other(draw, runs):
+    _, _, claimed = scatter_and_claim(draw, runs)
     assert (claimed[:, 0] == UNDETERMINED).mean() >= 0.85
     assert claimed[:, 0].min() > 0.1
     assert (claimed[:, 1:] < 0.1).all()
