@@ -11,9 +11,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --constraint constraints.txt
-# Processes that share the tests; one thread in each is fastest, and gives the same bits everywhere.
+# Processes that share the tests, file by file, so that a fixture of a file is made once. One thread in each is fastest,
+# and gives the same bits everywhere.
 WORKERS ?= 2
-PYTEST = OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
+PYTEST = OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
 .PHONY: help venv dev demo test test-all wheel-test lint types format clean
 
