@@ -40,7 +40,7 @@ from latentflow import (
 )
 
 HERE = Path(__file__).resolve().parent
-FILES, MODEL = HERE / "model_files", HERE / "bits_nl5.safetensors"
+FILES, MODEL = HERE.parents[1] / "tests" / "model" / "files", HERE / "bits_nl5.safetensors"
 #: Values that are kept of an array, and letters of a text.
 VALUES, LETTERS = 25, 400
 #: What of a report says where, when and by what it was made.
@@ -57,6 +57,14 @@ def jacobians(model: Any) -> Any:
 def jacobians_over(model: Any) -> Any:
     """Its method that takes them over other rows."""
     return model.linear_picture if hasattr(model, "linear_picture") else model.mean_jacobians_over
+
+
+def sources(model: Any, latents: np.ndarray) -> np.ndarray:
+    """Latents in source scale, whose map now gives its log|det| as well; none without an orientation."""
+    if model.source_scale is None:
+        return np.empty(0)
+    found = model.source_scale.forward(latents)
+    return found[0] if isinstance(found, tuple) else found
 
 
 class Bits:
@@ -299,7 +307,7 @@ def one_training(bits: Bits, start: str, flow: LatentFlow, X: np.ndarray) -> Non
     bits.add_all(start, calls)
     changing = {
         "grid": lambda: model.sigmas,
-        "shares": lambda: model.shares,
+        "shares": lambda: model.shares if hasattr(model, "shares") else model.blend_weights,
         "solver": lambda: model.solver,
         "grid found": lambda: whole(record["grid"]),
         "latents": lambda: flow.transform(X[:40]),
@@ -353,7 +361,7 @@ def one_orientation(
             "reason": found.reason,
             "converged": found.converged,
             "details": whole(dict(found.details)),
-            "source scale": turned.source_scale.forward(latents),
+            "source scale": sources(turned, latents),
             "components": picture.components,
             "mixing": picture.mixing,
         }
