@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import click
@@ -14,14 +13,14 @@ from numpy.typing import NDArray
 from latentflow.data.tables import Table
 from latentflow.data.writing import TableWriter
 from latentflow.errors import DataError
-from latentflow.model.cleaning import VarianceAccount, extrapolation, latents_to_remove, without
-from latentflow.model.fitted_flow import FittedFlow
+from latentflow.model.cleaning import VarianceAccount, extrapolation, latents_to_remove, storable, without
+from latentflow.report.terminal.model import doubts
+from latentflow.report.terminal.words import count, names
 
 from . import options
-from .description import doubts
-from .naming import beside, check_output
-from .opening import open_model_and_table
-from .output import count, names, provenance, tell, warn
+from .naming import check_carried
+from .opening import Job, with_job
+from .output import warn
 from .progress import RowProgress
 
 OUTPUT_SUFFIX = ".clean.h5"
@@ -48,25 +47,11 @@ class Cleaned:
 @options.key
 @options.columns("those of the model")
 @options.missing
-@click.option(
-    "--carry", type=options.NameList(), help="Columns to pass through untouched: ids, times, labels."
-)
+@options.carry
 @options.device
-@options.as_json
-@options.quiet
+@with_job
 def command(
-    data: Path,
-    remove: tuple[str, ...] | None,
-    keep: tuple[str, ...] | None,
-    model_path: Path | None,
-    output: Path | None,
-    key: str | None,
-    columns: tuple[str, ...] | None,
-    missing: str,
-    carry: tuple[str, ...] | None,
-    device: str,
-    as_json: bool,
-    quiet: bool,
+    job: Job, remove: tuple[str, ...] | None, keep: tuple[str, ...] | None, carry: tuple[str, ...] | None
 ) -> None:
     """Write DATA as it would be with some latents at their median: without blinks, heartbeat or mains, say.
 
@@ -76,36 +61,27 @@ def command(
     """
     if (remove is None) == (keep is None):
         raise DataError("say which latents go with --remove, or which stay with --keep (one of the two)")
-    model, model_path, table = open_model_and_table(data, model_path, key=key, columns=columns, device=device)
+    model, table = job.model, job.table
     removed = latents_to_remove(model.latent_names, remove=remove, keep=keep)
-    output = output or beside(data, OUTPUT_SUFFIX)
-    check_output(output, data, model_path)
+    output = job.output_beside(OUTPUT_SUFFIX)
     main = table.key.strip("/") or KEY
-    taken = sorted(set(carry or ()) & {main, ROW, *table.columns})
-    if taken:
-        raise DataError(f"{data}: cannot carry '{taken[0]}': that name is taken in the cleaned file")
+    check_carried(carry or (), {main, ROW, *table.columns}, job.data, "the cleaned file")
 
     gone = [model.latent_names[i] for i in removed]
-    attributes = provenance(
-        model=model_path.name, model_hash=model.hash, source=data.name, removed_latents=",".join(gone)
-    )
     writer = TableWriter(
         output,
         table.columns,
         key=main,
         dtype=table.dtype,
         sample_shape=table.sample_shape,
-        attrs=attributes,
+        attrs=job.provenance(removed_latents=",".join(gone)),
     )
-    with RowProgress("clean", table.n_rows, quiet=quiet or as_json) as progress, writer:
-        done = _clean_into(writer, model, table, removed, carry or (), missing, progress)
+    with RowProgress("clean", table.n_rows, quiet=job.telling.silent) as progress, writer:
+        done = _clean_into(writer, job, removed, carry or (), progress)
 
     account = done.account
     result = {
-        "command": "clean",
-        "output": str(output),
-        "model": str(model_path),
-        "model_hash": model.hash,
+        **job.about(output=output),
         "rows": account.rows,
         "dropped_rows": table.n_rows - account.rows,
         "far_rows": len(done.far),
@@ -117,7 +93,7 @@ def command(
     }
     warn(doubts(model, gone, together=True))
     _warn(done, table, bool(gone))
-    tell(_lines(result), result, as_json=as_json, quiet=quiet)
+    job.telling(_lines(result), result)
 
 
 def _warn(done: Cleaned, table: Table, anything_gone: bool) -> None:
@@ -142,37 +118,26 @@ def _lines(result: Mapping[str, Any]) -> list[str]:
 
 def _clean_into(
     writer: TableWriter,
-    model: FittedFlow,
-    table: Table,
+    job: Job,
     removed: NDArray[np.intp],
     carry: tuple[str, ...],
-    missing: str,
     progress: RowProgress,
 ) -> Cleaned:
     """Clean the table block by block into the open writer."""
+    model, table = job.model, job.table
     done = Cleaned(VarianceAccount(len(table.columns)))
     along = table.carried(carry)
-    for index, block in table.iter_complete(missing=missing):
+    for index, block in table.iter_complete(missing=job.missing):
         encoding = model.encode(block, first_row=int(index[0]))
         cleaned = model.decode(without(encoding.latents, removed), encoding.carried)
-        storable = _storable(cleaned, table.dtype)
-        writer.write(storable)
-        if missing == "drop" and writer.takes_extras:
+        written = storable(cleaned, table.dtype)
+        writer.write(written)
+        if job.missing == "drop" and writer.takes_extras:
             writer.write_extra(ROW, index)
         for name, values in along.items():
             writer.write_extra(name, values[index])
-        done.account.add(block, storable)
+        done.account.add(block, written)
         done.far += index[encoding.far].tolist()
-        done.clipped += int((np.abs(storable - cleaned) > 0.5).sum())
+        done.clipped += int((np.abs(written - cleaned) > 0.5).sum())
         progress.reached(int(index[-1]) + 1)
     return done
-
-
-def _storable(rows: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[np.float64]:
-    """Rows as a table of this type can hold them: whole numbers, and in its range, where it is one of integers."""
-    if dtype.kind == "b":
-        return np.clip(np.rint(rows), 0.0, 1.0)
-    if dtype.kind not in "iu":
-        return rows
-    limits = np.iinfo(dtype)
-    return np.clip(np.rint(rows), limits.min, limits.max)

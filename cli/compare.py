@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from latentflow.analysis.comparison.comparison import ComparedLatent, Comparison, compare
-from latentflow.report import numbers
+from latentflow.analysis.comparison.comparison import compare
+from latentflow.report.terminal.comparison import comparison_lines
 
 from . import options
-from .opening import open_model_and_table
-from .output import count, tell
+from .opening import Job, with_job
 from .progress import busy
-
-HEADINGS = (
-    ("latent", ""),
-    ("component", ""),
-    ("Spearman", ""),
-    ("Pearson", ""),
-    ("variance", "latent"),
-    ("explained", "component"),
-    ("dependence", "latent"),
-    ("on others", "component"),
-    ("latent adds", "nats [95 %]"),
-)
-LEFT = 2  # columns of names, set to the left
 
 
 @click.command("compare")
@@ -49,88 +34,24 @@ LEFT = 2  # columns of names, set to the left
 @options.n_boot
 @options.device
 @options.seed("the bootstrap and of FastICA")
-@options.as_json
-@options.quiet
-def command(
-    data: Path,
-    model_path: Path | None,
-    key: str | None,
-    columns: tuple[str, ...] | None,
-    missing: str,
-    components: Path | None,
-    components_key: str | None,
-    rows: str,
-    n_boot: int,
-    device: str,
-    seed: int,
-    as_json: bool,
-    quiet: bool,
-) -> None:
+@with_job
+def command(job: Job, components: Path | None, components_key: str | None, rows: str, n_boot: int) -> None:
     """Compare the latents of DATA with FastICA's components, matched one to one.
 
     For each latent: its component, their correlations, the share of the variance of DATA that each of the two
     explains, lower bounds in nats on how much all other latents tell of it and all other components of its component,
     and the difference of these two bounds.
     """
-    model, model_path, table = open_model_and_table(data, model_path, key=key, columns=columns, device=device)
-    with busy("comparing", quiet=quiet or as_json):
+    model, table = job.model, job.table
+    with busy("comparing", quiet=job.telling.silent):
         result = compare(
             model,
             table,
             components=components,
             components_key=components_key,
             rows=rows.replace("-", "_"),
-            missing=missing,
+            missing=job.missing,
             n_boot=n_boot,
-            seed=seed,
+            seed=job.seed,
         )
-    told = {"command": "compare", "model": str(model_path), "model_hash": model.hash}
-    tell(_lines(result), {**told, "result": result.to_dict()}, as_json=as_json, quiet=quiet)
-
-
-def _lines(result: Comparison) -> list[str]:
-    which = "held-out row" if result.which == "held out" else "row"
-    lines = [f"latents against {result.against}, {count(result.n_rows, which)}", ""]
-    lines += _aligned([*zip(*HEADINGS, strict=True), *map(_row, result.latents)])
-    lines.append("")
-    if result.unmatched:
-        lines.append(f"without a latent: {', '.join(result.unmatched)}")
-    lines.append(
-        f"mean |Spearman| {numbers.fixed(result.agreement, 3)}; Pearson takes latents in {result.scale} scale"
-    )
-    if result.total is not None:
-        lines.append(
-            f"in all, the latents remove {numbers.with_bounds(result.total)} nats more of the dependence than "
-            f"{result.against}"
-        )
-    return [*lines, *(f"note: {note}" for note in result.notes)]
-
-
-def _row(latent: ComparedLatent) -> tuple[str, ...]:
-    return (
-        latent.name,
-        latent.component or numbers.MISSING,
-        numbers.fixed(latent.spearman, 3),
-        numbers.fixed(latent.pearson, 3),
-        _share(latent.variance_explained),
-        _share(latent.component_variance_explained),
-        numbers.fixed(latent.dependence, 3),
-        numbers.fixed(latent.component_dependence, 3),
-        numbers.with_bounds(latent.adds) if latent.adds is not None else numbers.MISSING,
-    )
-
-
-def _share(value: float | None) -> str:
-    return numbers.MISSING if value is None else f"{numbers.fixed(100 * value, 1)} %"
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows of cells as lines: names to the left, figures to the right, each column as wide as its widest cell."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return [
-        "  ".join(
-            cell.ljust(width) if column < LEFT else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
+    job.telling(comparison_lines(result), {**job.about(), "result": result.to_dict()})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -15,10 +16,11 @@ from latentflow.errors import DataError
 from latentflow.model.devices import PRECISIONS
 from latentflow.model.encoding import unsolved
 from latentflow.model.fitted_flow import SCALES, FittedFlow
+from latentflow.report.terminal.words import count
 
 from . import options
-from .naming import beside, check_output, find_model
-from .output import count, provenance, tell, warn
+from .opening import Job, with_job
+from .output import warn
 from .progress import RowProgress
 
 OUTPUT_SUFFIX = ".decoded.h5"
@@ -26,24 +28,14 @@ CARRIED = "carried"
 
 
 @click.command("decode")
-@click.argument("latents", type=options.FILE)
+@click.argument("data", metavar="LATENTS", type=options.FILE)
 @options.model("LATENTS")
 @options.output(f"LATENTS with the ending {OUTPUT_SUFFIX}")
 @options.key
 @options.scale("what LATENTS holds", default="what the file says, else latent")
 @options.device
-@options.as_json
-@options.quiet
-def command(
-    latents: Path,
-    model_path: Path | None,
-    output: Path | None,
-    key: str | None,
-    scale: str | None,
-    device: str,
-    as_json: bool,
-    quiet: bool,
-) -> None:
+@with_job
+def command(job: Job, scale: str | None) -> None:
     """Map LATENTS, as `latentflow encode` writes them, back to rows of the table.
 
     A latent is decoded as the row that is encoded to it, in the precision that it was encoded in (HDF5 and Parquet
@@ -52,25 +44,26 @@ def command(
     shape of a sample and the type of number that the table had when the model was fitted on it; values on a lattice
     (integers, few decimals) are restored exactly.
     """
-    model_path = find_model(model_path, latents)
-    model = FittedFlow.load(
-        model_path, device=device, dtype=str(read_attribute(latents, "dtype") or PRECISIONS[0])
-    )
-    _check_origin(latents, model, model_path)
+    latents = job.data
+    job = replace(job, dtype=str(read_attribute(latents, "dtype") or PRECISIONS[0]))
+    model = job.model
+    _check_origin(latents, model, job.model_path)
     unsaid = scale is None and read_attribute(latents, "scale") is None
     scale = _scale_of(latents, scale)
-    table = _open_latents(latents, key, model)
+    table = _open_latents(latents, job.key, model)
     carried = _open_carried(latents, table, model)
-    output = output or beside(latents, OUTPUT_SUFFIX)
-    check_output(output, latents, model_path)
+    output = job.output_beside(OUTPUT_SUFFIX)
 
     dtype, shape = np.dtype(model.record.get("dtype") or "float64"), model.record.get("sample_shape")
-    attributes = provenance(model=model_path.name, model_hash=model.hash, source=latents.name)
     writer = TableWriter(
-        output, model.columns, dtype=dtype, sample_shape=tuple(shape) if shape else None, attrs=attributes
+        output,
+        model.columns,
+        dtype=dtype,
+        sample_shape=tuple(shape) if shape else None,
+        attrs=job.provenance(),
     )
     missed, worst = list[int](), 0.0
-    with RowProgress("decode", table.n_rows, quiet=quiet or as_json) as progress, writer:
+    with RowProgress("decode", table.n_rows, quiet=job.telling.silent) as progress, writer:
         for z, beside_z in _blocks(table, carried, model):
             rows, residual = model.decode_with_residual(z, beside_z, scale=scale)
             missed.extend(writer.n_rows + np.flatnonzero(~(residual <= model.residual_limit)))
@@ -80,17 +73,14 @@ def command(
             progress.reached(writer.n_rows)
 
     result = {
-        "command": "decode",
-        "output": str(output),
-        "model": str(model_path),
-        "model_hash": model.hash,
+        **job.about(output=output),
         "rows": table.n_rows,
         "scale": scale,
         "unsolved_rows": [int(row) for row in missed],
         "largest_residual": worst,
         "columns": list(model.columns),
     }
-    if unsaid and not quiet:
+    if unsaid and not job.telling.quiet:
         click.echo(
             f"note: {latents} does not say its scale: its values were taken as latents (standard normal); give "
             "--scale source for a file that was written with it",
@@ -99,7 +89,7 @@ def command(
     if missed:
         warn([unsolved(np.array(missed), worst)])
     lines = [f"{output}: {count(table.n_rows, 'row')}, {count(len(model.columns), 'column')}"]
-    tell(lines, result, as_json=as_json, quiet=quiet)
+    job.telling(lines, result)
 
 
 def _check_origin(latents: Path, model: FittedFlow, model_path: Path) -> None:

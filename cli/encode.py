@@ -10,16 +10,15 @@ from typing import Any
 import click
 import numpy as np
 
-from latentflow.data.tables import Table
 from latentflow.data.writing import TableWriter
-from latentflow.errors import DataError, LatentFlowError
-from latentflow.model.encoding import LOG_DETS
-from latentflow.model.fitted_flow import SCALES, FittedFlow
+from latentflow.errors import LatentFlowError
+from latentflow.flow.flow_map import LOG_DETS
+from latentflow.model.fitted_flow import SCALES
+from latentflow.report.terminal.words import count
 
 from . import options
-from .naming import beside, check_output
-from .opening import open_model_and_table
-from .output import count, provenance, tell
+from .naming import check_carried
+from .opening import Job, with_job
 from .progress import RowProgress
 
 OUTPUT_SUFFIX = ".latents.h5"
@@ -53,29 +52,13 @@ class Encoded:
     help="Which change of variables --log-prob takes: that of the flow, or of the discrete map that the latents come "
     "from, NaN where it folds. They differ by about ten times --accuracy.  [default: continuous]",
 )
-@click.option(
-    "--carry", type=options.NameList(), help="Columns to pass through untouched: ids, times, labels."
-)
+@options.carry
 @options.scale("what to write")
 @options.dtype
 @options.device
-@options.as_json
-@options.quiet
+@with_job
 def command(
-    data: Path,
-    model_path: Path | None,
-    output: Path | None,
-    key: str | None,
-    columns: tuple[str, ...] | None,
-    missing: str,
-    log_prob: bool,
-    log_det: str | None,
-    carry: tuple[str, ...] | None,
-    scale: str | None,
-    dtype: str,
-    device: str,
-    as_json: bool,
-    quiet: bool,
+    job: Job, log_prob: bool, log_det: str | None, carry: tuple[str, ...] | None, scale: str | None
 ) -> None:
     """Map each row of DATA to its Gaussian latents, in the order of DATA.
 
@@ -90,36 +73,25 @@ def command(
     if log_det and not log_prob:
         raise LatentFlowError(f"--log-det {log_det} says how log p is taken: add --log-prob, or leave it out")
     kind = (log_det or LOG_DETS[0]) if log_prob else None
-    model, model_path, table = open_model_and_table(
-        data, model_path, key=key, columns=columns, device=device, dtype=dtype
-    )
-    output = output or beside(data, OUTPUT_SUFFIX)
-    check_output(output, data, model_path)
-    taken = sorted(set(carry or ()) & {*OURS, *model.latent_names})
-    if taken:
-        raise DataError(f"{data}: cannot carry '{taken[0]}': that name is taken in a latents file")
+    model, table = job.model, job.table
+    output = job.output_beside(OUTPUT_SUFFIX)
+    check_carried(carry or (), {*OURS, *model.latent_names}, job.data, "a latents file")
 
-    attributes = provenance(
-        model=model_path.name,
-        model_hash=model.hash,
-        source=data.name,
+    attributes = job.provenance(
         source_key=table.key,
         source_rows=table.n_rows,
         scale=scale,
-        dtype=dtype,
+        dtype=job.dtype,
         **({"log_det": kind} if kind else {}),
     )
     writer = TableWriter(output, model.latent_names, key="latents", attrs=attributes)
-    with RowProgress("encode", table.n_rows, quiet=quiet or as_json) as progress, writer:
-        done = _encode_into(writer, model, table, carry or (), missing, kind, scale, progress)
+    with RowProgress("encode", table.n_rows, quiet=job.telling.silent) as progress, writer:
+        done = _encode_into(writer, job, carry or (), kind, scale, progress)
 
     valued = done.rows - done.folded
     mean_log_prob = done.log_prob / valued if kind and valued else None
     result = {
-        "command": "encode",
-        "output": str(output),
-        "model": str(model_path),
-        "model_hash": model.hash,
+        **job.about(output=output),
         "rows": done.rows,
         "dropped_rows": table.n_rows - done.rows,
         "latents": len(model.latent_names),
@@ -130,7 +102,7 @@ def command(
         "folded_rows": done.folded if kind == "discrete" else None,
         "mean_log_prob": mean_log_prob,
     }
-    tell(_lines(result, data), result, as_json=as_json, quiet=quiet)
+    job.telling(_lines(result, job.data), result)
 
 
 def _lines(result: Mapping[str, Any], data: Path) -> list[str]:
@@ -149,19 +121,17 @@ def _lines(result: Mapping[str, Any], data: Path) -> list[str]:
 
 def _encode_into(
     writer: TableWriter,
-    model: FittedFlow,
-    table: Table,
+    job: Job,
     carry: tuple[str, ...],
-    missing: str,
     log_det: str | None,
     scale: str,
     progress: RowProgress,
 ) -> Encoded:
     """Encode the table block by block into the open writer; with a log-determinant also log p."""
     done = Encoded()
-    along = table.carried(carry)
-    for index, block in table.iter_complete(missing=missing):
-        encoding = model.encode(
+    along = job.table.carried(carry)
+    for index, block in job.table.iter_complete(missing=job.missing):
+        encoding = job.model.encode(
             block,
             log_prob=log_det is not None,
             log_det=log_det or LOG_DETS[0],
@@ -178,7 +148,7 @@ def _encode_into(
             done.folded += int(folded.sum())
         if writer.takes_extras:
             writer.write_extra("far", encoding.far.astype(np.uint8))
-        if missing == "drop":
+        if job.missing == "drop":
             writer.write_extra("row", index)
         for name, values in along.items():
             writer.write_extra(name, values[index])

@@ -11,10 +11,11 @@ import h5py
 from latentflow.data.tables import open_table
 from latentflow.errors import DataError
 from latentflow.model.fitted_flow import FittedFlow
+from latentflow.report.terminal.model import model_lines
+from latentflow.report.terminal.words import count, field, names
 
 from . import options
-from .description import model_lines
-from .output import count, field, names, tell
+from .output import Telling
 
 # The first bytes of a safetensors file are the length of its JSON header, which then begins.
 _HEADER_AT = 8
@@ -23,12 +24,11 @@ _HEADER_AT = 8
 @click.command("info")
 @click.argument("file", type=options.FILE)
 @options.key
-@options.as_json
-@options.quiet
-def command(file: Path, key: str | None, as_json: bool, quiet: bool) -> None:
+@options.telling
+def command(file: Path, key: str | None, telling: Telling) -> None:
     """Say what FILE holds: a model, or a table that `latentflow fit` can take."""
     result, lines = _of_model(file) if _is_model(file) else _of_data(file, key)
-    tell(lines, {"command": "info", "file": str(file), **result}, as_json=as_json, quiet=quiet)
+    telling(lines, {"file": str(file), **result})
 
 
 def _is_model(file: Path) -> bool:
@@ -67,10 +67,13 @@ def _of_model(file: Path) -> tuple[dict[str, Any], list[str]]:
 
 def _flow(model: FittedFlow) -> str:
     """Solver and grid, and the error of latents and how far two log|det| are apart, where that was measured."""
-    blended = "" if model.blend_weights is None else ", orders blended"
-    found = f"{len(model.sigmas) - 1} steps of {model.solver}{blended}, "
-    found += f"noise {model.sigmas[0]:g} to {model.sigmas[-1]:g}"
     grid = model.record.get("grid")
+    found = f"{len(model.sigmas) - 1} steps of {model.solver}, "
+    if model.blend_weights is not None:
+        found += "orders blended, "
+    if grid and grid.get("steps_frozen_from"):
+        found += f"frozen from {grid['steps_frozen_from']}, "
+    found += f"noise {model.sigmas[0]:g} to {model.sigmas[-1]:g}"
     if grid:
         found += f", mean error of a latent {grid['mean_error']:.0e}"
         if grid.get("log_det_gap") is not None:

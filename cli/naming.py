@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
 from latentflow.errors import DataError, ModelFileError
 
@@ -52,13 +51,6 @@ def find_model(given: Path | None, data: Path) -> Path:
     return model
 
 
-def find_key(given: str | None, data: Path, record: Mapping[str, Any]) -> str | None:
-    """The key to open `data` with: the one named, or that of the fit when this is the file fitted on."""
-    if given is None and record.get("file") == data.name:
-        return record.get("key") or None
-    return given
-
-
 def check_output(output: Path, *inputs: Path) -> None:
     """Say before the work, not after it, that `output` cannot be written.
 
@@ -69,8 +61,21 @@ def check_output(output: Path, *inputs: Path) -> None:
     """
     if not output.parent.is_dir():
         raise DataError(f"{output}: the folder {output.parent} does not exist")
-    if output.exists() and any(output.samefile(path) for path in inputs):
+    if output.exists() and any(path.exists() and output.samefile(path) for path in inputs):
         raise DataError(f"{output}: is read by this very command; name another file with --output")
+
+
+def check_carried(carried: Collection[str], taken: Collection[str], data: Path, file: str) -> None:
+    """Say that a column of `data` cannot be carried along, where the written file has another of that name.
+
+    Raises
+    ------
+    DataError
+        If a name is taken.
+    """
+    both = sorted(set(carried) & set(taken))
+    if both:
+        raise DataError(f"{data}: cannot carry '{both[0]}': that name is taken in {file}")
 
 
 def next_command(command: str, data: Path, model: Path) -> str:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import click
 
+from latentflow.model.settings import Facts, FitSettings, facts
+
 from .naming import MODEL_SUFFIX
+from .output import Telling
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -29,19 +34,54 @@ class NameList(click.ParamType):
         return parts
 
 
+def setting(name: str, *, settings: type = FitSettings, **changes: Any) -> Decorator:
+    """The option of a setting of a fit, from the facts of its field, with some of them changed."""
+    about = replace(facts(settings)[name], **changes)
+    words = f"--{name.replace('_', '-')}"
+    if about.kind is bool:
+        return click.option(words, is_flag=True, help=about.help)
+    return click.option(
+        words,
+        type=_type(about),
+        metavar=about.metavar or None,
+        default=None if about.default is None else about.shown or about.default,
+        show_default=about.default is not None,
+        help=f"{about.help}  [default: {about.shown}]" if about.default is None else about.help,
+    )
+
+
+def _type(about: Facts) -> click.ParamType:
+    if about.choices:
+        return click.Choice(about.choices)
+    if about.kind is str:
+        return click.STRING
+    number: Any = click.IntRange if about.kind is int else click.FloatRange
+    kind: click.ParamType = number(about.low, about.high, min_open=about.open_low, max_open=about.open_high)
+    return kind
+
+
+def from_settings(*, after: Mapping[str, Sequence[Decorator]], settings: type = FitSettings) -> Decorator:
+    """Every setting of a fit as an option, in order; ``after`` has options that follow that of a setting."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for name in reversed(facts(settings)):
+            for each in (*reversed(after.get(name, ())), setting(name, settings=settings)):
+                command = each(command)
+        return command
+
+    return decorate
+
+
 FILE = click.Path(path_type=Path, dir_okay=False)
 
 data = click.argument("data", type=FILE)
 key = click.option(
     "--key", metavar="NAME", help="The data set or group inside an HDF5 file.  [default: the only one]"
 )
-missing = click.option(
-    "--missing",
-    type=click.Choice(["error", "drop"]),
-    default="error",
-    show_default=True,
-    help="What to do with rows that have a missing or infinite value: refuse the table, or leave them out.",
-)
+missing = setting("missing")
+orientation = setting("orientation")
+time_order = setting("time_order")
+device = setting("device")
 rows = click.option(
     "--rows",
     type=click.Choice(["auto", "held-out", "all"]),
@@ -56,28 +96,12 @@ n_boot = click.option(
     show_default=True,
     help="Bootstrap draws of the intervals.",
 )
-device = click.option(
-    "--device",
-    default="auto",
-    show_default=True,
-    help="Where to compute: cpu, cuda, or auto: a GPU if there is one.",
-)
 dtype = click.option(
     "--dtype",
     type=click.Choice(["float64", "float32"]),
     default="float64",
     show_default=True,
     help="Precision of the flow; float32 is about twice as fast, and decodes to about 1e-5.",
-)
-orientation = click.option(
-    "--orientation",
-    type=click.Choice(["auto", "jacobian", "metric", "ica", "gaussianization", "temporal", "groups", "none"]),
-    default="auto",
-    show_default=True,
-    help="How the latents are turned: by derivatives of the flow (jacobian, metric), towards FastICA's components "
-    "(ica) or those of a few layers of linear ICA (gaussianization), by what differs between sources over time "
-    "(temporal) or between groups (groups), or not at all (none). auto: temporal or groups where --time, --time-order "
-    "or --groups is given, else by the simplest model that explains the rows: linear ICA, layers of it, or the flow.",
 )
 groups = click.option(
     "--groups",
@@ -91,13 +115,26 @@ time = click.option(
     help="The column that says when each row was taken: a number in any unit, or a date such as 2024-03-31T23:59; "
     "gaps allowed; it is not fitted.",
 )
-time_order = click.option(
-    "--time-order", is_flag=True, help="Say that rows follow each other in time, at equal steps."
+carry = click.option(
+    "--carry", type=NameList(), help="Columns to pass through untouched: ids, times, labels."
 )
-as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a summary.")
-quiet = click.option(
-    "--quiet", "-q", is_flag=True, help="No summary and no progress; warnings and errors still go to stderr."
-)
+
+
+def telling(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--json` and `--quiet`, handed on as one :class:`Telling`."""
+
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a summary.")
+    @click.option(
+        "--quiet",
+        "-q",
+        is_flag=True,
+        help="No summary and no progress; warnings and errors still go to stderr.",
+    )
+    @wraps(command)
+    def handed(*, as_json: bool, quiet: bool, **given: Any) -> Any:
+        return command(telling=Telling(as_json, quiet), **given)
+
+    return handed
 
 
 def model(data: str) -> Decorator:
@@ -105,7 +142,7 @@ def model(data: str) -> Decorator:
     return click.option(
         "--model",
         "-m",
-        "model_path",
+        "given_model",
         type=FILE,
         help=f"The model file.  [default: {data} with the ending {MODEL_SUFFIX}]",
     )
@@ -134,6 +171,4 @@ def output(default: str) -> Decorator:
 
 def seed(use: str) -> Decorator:
     """`--seed`, where `use` says what is drawn with it."""
-    return click.option(
-        "--seed", type=click.IntRange(min=0), default=0, show_default=True, help=f"The seed of {use}."
-    )
+    return setting("seed", help=f"The seed of {use}.")

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-
 import click
-import numpy as np
 
-from latentflow.data.tables import Table
-from latentflow.errors import DataError
-from latentflow.model.fit import beside_rows
-from latentflow.model.orient import orient
+from latentflow.model.orient import orient_table
+from latentflow.report.terminal.model import axis_lines, orientation_lines
 
 from . import options
-from .description import axis_lines, orientation_lines
-from .naming import check_output
-from .opening import open_model_and_table
-from .output import tell, warn
+from .naming import MODEL_SUFFIX
+from .opening import Job, with_job
 from .progress import busy
 
 
@@ -33,22 +24,8 @@ from .progress import busy
 @options.time
 @options.time_order
 @options.device
-@options.as_json
-@options.quiet
-def command(
-    data: Path,
-    model_path: Path | None,
-    output: Path | None,
-    key: str | None,
-    columns: tuple[str, ...] | None,
-    orientation: str,
-    groups: str | None,
-    time: str | None,
-    time_order: bool,
-    device: str,
-    as_json: bool,
-    quiet: bool,
-) -> None:
+@with_job
+def command(job: Job, orientation: str, groups: str | None, time: str | None, time_order: bool) -> None:
     """Turn the latents of the model of DATA by another rule, without training.
 
     DATA is the table of the fit, or another one of the same columns. The density stays as it is; latents that were
@@ -56,89 +33,23 @@ def command(
     was told of before are read again where none are named, but not --time-order. The model file is replaced, or a new
     one written with --output.
     """
-    model, model_path, table = open_model_and_table(data, model_path, key=key, columns=columns, device=device)
-    if output is not None:
-        check_output(output, data, model_path)
-    values = table.read()
-    complete = np.isfinite(values).all(axis=1)
-    if not complete.all() and model.record.get("missing") != "drop":
-        table.refuse_missing()
-    if not complete.any():
-        raise DataError(f"{data} has no row without missing values")
-    same = len(model.roles) == len(values) and model.record.get("fingerprint") == table.fingerprint()
-    groups, time = _told_before(model.record, table, orientation, groups, time, time_order)
-    labels, when = beside_rows(table, groups), beside_rows(table, time)
-    if when is None and time_order and not complete.all():
-        when = np.arange(len(values))  # rows left out leave gaps
-    with busy("orienting", quiet=quiet or as_json):
-        turned = orient(
-            model,
-            values[complete],
-            orientation=orientation,
-            groups=None if labels is None else labels[complete],
-            time=None if when is None else when[complete],
-            time_order=time_order,
-            roles=model.roles[complete] if same else np.zeros(int(complete.sum()), np.uint8),
+    model, table = job.model, job.table
+    output = job.model_path if job.output is None else job.output_beside(MODEL_SUFFIX)
+    with busy("orienting", quiet=job.telling.silent):
+        turned = orient_table(
+            model, table, orientation=orientation, groups=groups, time=time, time_order=time_order
         )
-    turned.record = {**turned.record, "groups": groups, "time": time}
-    turned.record["settings"] = {
-        **turned.record.get("settings", {}),
-        "orientation": orientation,
-        "time_order": time_order,
-    }
-    output = output or model_path
     turned.save(output)
-    found = turned.orientation
+    chosen = turned.orientation
     result = {
-        "command": "orient",
         "output": str(output),
         "model_hash": turned.hash,
-        "method": found.method,
-        "asked": found.asked,
-        "reason": found.reason,
-        "converged": found.converged,
-        "angle_error": found.angle_error.tolist(),
+        "method": chosen.method,
+        "asked": chosen.asked,
+        "reason": chosen.reason,
+        "converged": chosen.converged,
+        "angle_error": chosen.angle_error.tolist(),
         "latents": list(turned.latent_names),
     }
     lines = [str(output), *orientation_lines(turned), *axis_lines(turned)]
-    tell(lines, result, as_json=as_json, quiet=quiet)
-
-
-def _told_before(
-    record: Mapping[str, Any],
-    table: Table,
-    orientation: str,
-    groups: str | None,
-    time: str | None,
-    time_order: bool,
-) -> tuple[str | None, str | None]:
-    """The columns of groups and times: those named now, else those that the model was told of before.
-
-    With auto, whatever is named now stands alone: a time remembered would outvote groups that were just given.
-    """
-    if orientation == "auto" and (groups or time or time_order):
-        return groups, time
-    groups = groups or _still_there(table, record.get("groups"), orientation)
-    if not time_order:  # equal steps, as just said
-        time = time or _still_there(table, record.get("time"), orientation)
-    return groups, time
-
-
-def _still_there(table: Table, column: str | None, orientation: str) -> str | None:
-    """A column that was read before, or None with a warning where this table has none of that name.
-
-    Raises
-    ------
-    DataError
-        If it is not there, and is what the orientation goes by.
-    """
-    if column is None:
-        return None
-    try:
-        beside_rows(table, column)
-    except DataError as missing:
-        if orientation in ("groups", "temporal"):
-            raise
-        warn([f"{missing}; orienting without it"])
-        return None
-    return column
+    job.telling(lines, result)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -15,13 +16,26 @@ from latentflow.version import __version__
 COMMAND_LINE = "latentflow.command_line"
 
 
-def tell(lines: Sequence[str], result: Mapping[str, Any], *, as_json: bool, quiet: bool) -> None:
-    """Print `result` as one JSON object with `--json`, else `lines`, or with `--quiet` nothing."""
-    if as_json:
-        click.echo(json.dumps(_jsonable(result), allow_nan=False))
-    elif not quiet:
-        for line in lines:
-            click.echo(line)
+@dataclass(frozen=True)
+class Telling:
+    """How a command tells what it did: in lines, with `--json` as one JSON object, or with `--quiet` not at all."""
+
+    as_json: bool
+    quiet: bool
+
+    @property
+    def silent(self) -> bool:
+        """Whether progress is not shown either."""
+        return self.as_json or self.quiet
+
+    def __call__(self, lines: Sequence[str], result: Mapping[str, Any]) -> None:
+        """Print `lines`, or `result` under the name of the command."""
+        if self.as_json:
+            result = {"command": click.get_current_context().info_name, **result}
+            click.echo(json.dumps(_jsonable(result), allow_nan=False))
+        elif not self.quiet:
+            for line in lines:
+                click.echo(line)
 
 
 def warn(messages: Sequence[str]) -> None:
@@ -34,36 +48,6 @@ def provenance(**of_this_file: str | int | float) -> dict[str, str | int | float
     """The attributes of a written file: which version and which words made it, and what the command adds."""
     ctx = click.get_current_context()
     return {"latentflow_version": __version__, "command": ctx.meta.get(COMMAND_LINE, ""), **of_this_file}
-
-
-def count(number: int, noun: str) -> str:
-    """A number with its noun.
-
-    >>> count(1, "row"), count(36733, "row")
-    ('1 row', '36 733 rows')
-    """
-    return f"{number:,}".replace(",", " ") + f" {noun}" + ("" if number == 1 else "s")
-
-
-def names(columns: Sequence[str], most: int = 12) -> str:
-    """Names in one line, cut where there are many.
-
-    >>> names(["a", "b", "c"], most=2)
-    'a, b and 1 more'
-    """
-    if len(columns) <= most:
-        return ", ".join(columns)
-    return ", ".join(columns[:most]) + f" and {len(columns) - most} more"
-
-
-def field(label: str, text: str) -> str:
-    """A line of a summary: what it is about, then what there is to say."""
-    return f"{label:<12}{text}"
-
-
-def seconds(duration: float) -> str:
-    """A duration to read: seconds below two minutes, else minutes."""
-    return f"{duration:.1f} s" if duration < 120 else f"{duration / 60:.1f} min"
 
 
 def _jsonable(value: Any) -> Any:

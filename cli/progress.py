@@ -6,27 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from math import isnan
 from types import TracebackType
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-
-class FitEvent(Protocol):
-    """What training tells now and then."""
-
-    @property
-    def step(self) -> int: ...
-    @property
-    def steps(self) -> int: ...
-    @property
-    def train_loss(self) -> float: ...
-    @property
-    def validation_loss(self) -> float: ...
-    @property
-    def rows_per_s(self) -> float: ...
-    @property
-    def seconds_left(self) -> float: ...
+if TYPE_CHECKING:  # without torch
+    from latentflow.score.training import Progress as TrainingProgress
 
 
 class _Bar:
@@ -55,7 +41,7 @@ class FitProgress(_Bar):
         super().__init__("{task.fields[numbers]}", quiet=quiet, console=console)
         self._task: TaskID | None = None
 
-    def __call__(self, event: FitEvent) -> None:
+    def __call__(self, event: TrainingProgress) -> None:
         numbers = (
             f"step {event.step}/{event.steps} · loss {_loss(event.train_loss)} · "
             f"validation {_loss(event.validation_loss)} · {event.rows_per_s:,.0f} rows/s · "

@@ -4,25 +4,56 @@ from __future__ import annotations
 
 import os
 import warnings
+from dataclasses import replace
+from numbers import Integral, Real
 from pathlib import Path as FilePath
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from latentflow.data.splits import HELD_OUT
 from latentflow.data.tables import as_table, open_table
-from latentflow.errors import LatentFlowWarning, ModelFileError
+from latentflow.errors import LatentFlowError, LatentFlowWarning, ModelFileError
+from latentflow.flow.solver_names import CALIBRATED
 from latentflow.model.cleaning import Latents
 from latentflow.model.fit import fit_table
 from latentflow.model.fitted_flow import FittedFlow
+from latentflow.model.settings import Facts, FitSettings, facts, parameters_section
+from latentflow.model.tables import open_for
 from latentflow.score.training import Progress
 
 Floats = NDArray[np.float64]
 Path = str | os.PathLike[str]
+
+#: Names that scikit-learn has for settings of a fit.
+PARAMETERS = {"components": "n_components", "seed": "random_state"}
+
+
+class ParameterError(LatentFlowError, InvalidParameterError):
+    """A parameter that is not allowed: LatentFlow's error and scikit-learn's in one."""
+
+
+def constraints(settings: type = FitSettings) -> dict[str, list[Any]]:
+    """What scikit-learn validates: for each parameter of the estimator the constraints of its setting."""
+    return {
+        PARAMETERS.get(name, name): [_constraint(name, about), *([None] if about.default is None else [])]
+        for name, about in facts(settings).items()
+    }
+
+
+def _constraint(name: str, about: Facts) -> Any:
+    if about.choices:
+        return StrOptions(set(about.choices))
+    if name == "seed" or about.kind in (str, bool):
+        return "random_state" if name == "seed" else {str: str, bool: "boolean"}[about.kind]
+    closed = {"left": not about.open_low, "right": about.high is not None and not about.open_high}
+    sides = "both" if all(closed.values()) else next((side for side in closed if closed[side]), "neither")
+    return Interval(Integral if about.kind is int else Real, about.low, about.high, closed=sides)
 
 
 class LatentFlow(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -30,35 +61,7 @@ class LatentFlow(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
 
     Parameters
     ----------
-    n_components : int, optional
-        Leading whitened directions that the flow lives on; all by default. The others are left out by
-        ``transform`` and taken as their mean by ``inverse_transform``.
-    preset : {"fast", "default", "best"}
-        How much to spend; sizes and steps follow from it and from the table.
-    tails : {"auto", "none", "asinh"}
-        Bend heavy tails and spikes where the data call for it, never, or in every column.
-    missing : {"error", "drop"}
-        What ``fit`` does with rows that have missing values.
-    split : {"auto", "random", "blocked"}
-        How rows are held out; auto takes blocks with gaps where neighbouring rows are alike.
-    held_out : float
-        Share of the rows that the fit never sees, for an honest report; 0 keeps none back.
-    width, depth, steps, batch_size : int, optional
-        Sizes, instead of those of the preset.
-    time_budget : float, optional
-        Seconds to train for, in place of the steps of the preset; with ``steps``, whichever comes first. Calibration
-        and orientation come on top.
-    accuracy : float
-        Between 0 and 1: mean error of a latent against the converged flow, for which the grid of the encoder is found
-        and frozen; log|det| is off by about ten times as much.
-    orientation : {"auto", "jacobian", "metric", "ica", "gaussianization", "temporal", "groups", "none"}
-        How the latents are turned; auto takes what the rows speak for, see :func:`latentflow.model.orient.orient`.
-    time_order : bool
-        Rows follow each other in time at equal steps, which orients even non-linear mixtures.
-    device : str
-        ``auto`` takes CUDA when there is one.
-    random_state : int, RandomState instance or None
-        Of everything random in ``fit``.
+    {settings}
     verbose : bool
         Print the losses now and then.
 
@@ -95,6 +98,8 @@ class LatentFlow(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
     True
     """
 
+    _parameter_constraints: ClassVar[dict[str, Any]] = {**constraints(), "verbose": ["verbose"]}
+
     def __init__(
         self,
         n_components: int | None = None,
@@ -110,29 +115,15 @@ class LatentFlow(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         batch_size: int | None = None,
         time_budget: float | None = None,
         accuracy: float = 1e-4,
+        solver: str = CALIBRATED,
         orientation: str = "auto",
         time_order: bool = False,
         device: str = "auto",
         random_state: int | np.random.RandomState | None = None,
         verbose: bool = False,
     ):
-        self.n_components = n_components
-        self.preset = preset
-        self.tails = tails
-        self.missing = missing
-        self.split = split
-        self.held_out = held_out
-        self.width = width
-        self.depth = depth
-        self.steps = steps
-        self.batch_size = batch_size
-        self.time_budget = time_budget
-        self.accuracy = accuracy
-        self.orientation = orientation
-        self.time_order = time_order
-        self.device = device
-        self.random_state = random_state
-        self.verbose = verbose
+        # the settings of a fit, under scikit-learn's names
+        self.__dict__.update({name: value for name, value in locals().items() if name != "self"})
 
     def fit(
         self,
@@ -160,8 +151,9 @@ class LatentFlow(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         Raises
         ------
         LatentFlowError
-            If the table or a parameter cannot be used.
+            If the table or a parameter cannot be used; a :class:`ParameterError` where that shows without the table.
         """
+        self._validate_params()
         if isinstance(X, str | os.PathLike):
             aside = [name for name in (groups, time) if isinstance(name, str)]
             table = open_table(FilePath(X), aside=aside)
@@ -173,26 +165,12 @@ class LatentFlow(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
             names = list(getattr(self, "feature_names_in_", ())) or None
             single = stored == np.float32
             table = as_table(checked.astype(np.float32) if single else checked, names)
+        given = {name: getattr(self, PARAMETERS.get(name, name)) for name in facts(FitSettings)}
         self.model_ = fit_table(
             table,
-            missing=self.missing,
-            preset=self.preset,
-            components=self.n_components,
-            tails=self.tails,
-            split=self.split,
-            held_out=self.held_out,
-            width=self.width,
-            depth=self.depth,
-            steps=self.steps,
-            batch_size=self.batch_size,
-            time_budget=self.time_budget,
-            accuracy=self.accuracy,
-            orientation=self.orientation,
+            FitSettings(**{**given, "seed": self._seed()}),
             groups=groups,
             time=time,
-            time_order=self.time_order,
-            device=self.device,
-            seed=self._seed(),
             progress=_Printer() if self.verbose else None,
         )
         self._adopt()
@@ -202,6 +180,8 @@ class LatentFlow(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
 
     def transform(self, X: ArrayLike | Path, scale: str = "latent") -> Floats:
         """Latents, shape (n, k), of rows in the user's units; a DataFrame after ``set_output``.
+
+        Directions beyond ``n_components`` are left out.
 
         Parameters
         ----------
@@ -218,7 +198,10 @@ class LatentFlow(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         return self.model_.encode(self._rows(X), scale=scale).latents
 
     def inverse_transform(self, Z: ArrayLike, scale: str = "latent") -> Floats:
-        """Rows in the user's units, shape (n, D), of latents or sources Z, shape (n, k)."""
+        """Rows in the user's units, shape (n, D), of latents or sources Z, shape (n, k).
+
+        Directions beyond ``n_components`` are taken as their mean.
+        """
         check_is_fitted(self)
         return self.model_.decode(np.asarray(Z, dtype=np.float64), scale=scale)
 
@@ -282,14 +265,12 @@ class LatentFlow(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
             If the file is missing, damaged, or of an unknown version.
         """
         model = FittedFlow.load(path, device=device)
-        settings = model.record.get("settings")
-        if not isinstance(settings, dict):
+        if not isinstance(model.record.get("settings"), dict):
             raise ModelFileError(
                 f"{path} does not say how it was fitted; load it with latentflow.FittedFlow.load"
             )
-        own = {name: value for name, value in settings.items() if name != "components"}
-        estimator = cls(n_components=settings["components"], random_state=model.record["seed"], **own)
-        estimator.set_params(device=device)
+        settings = replace(FitSettings.from_record(model.record), device=device)
+        estimator = cls(**{PARAMETERS.get(name, name): value for name, value in vars(settings).items()})
         estimator.model_ = model
         estimator.n_features_in_ = len(model.columns)
         estimator.feature_names_in_ = np.array(model.columns, dtype=object)
@@ -301,6 +282,12 @@ class LatentFlow(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         check_is_fitted(self)
         return np.array(self.model_.latent_names, dtype=object)
 
+    def _validate_params(self) -> None:
+        try:
+            super()._validate_params()
+        except InvalidParameterError as error:
+            raise ParameterError(str(error)) from None
+
     def _adopt(self) -> None:
         self.held_out_rows_ = np.flatnonzero(self.model_.roles == HELD_OUT)
         self.history_ = self.model_.record["history"]
@@ -311,7 +298,7 @@ class LatentFlow(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
     def _rows(self, X: ArrayLike | Path) -> Floats:
         check_is_fitted(self)
         if isinstance(X, str | os.PathLike):
-            return open_table(FilePath(X), columns=self.model_.columns).read()
+            return open_for(self.model_, X).read()
         return self._check(X, reset=False)
 
     def _check(self, X: ArrayLike, *, reset: bool) -> Floats:
@@ -336,6 +323,16 @@ class LatentFlow(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         tags = super().__sklearn_tags__()
         tags.non_deterministic = False
         return tags
+
+
+# the docstring that users read says of each setting what the command line says
+LatentFlow.__doc__ = (
+    (LatentFlow.__doc__ or "")
+    .replace("    {settings}", parameters_section(PARAMETERS))
+    .replace(
+        "random_state : int, default 0", "random_state : int, RandomState instance or None, default None"
+    )
+)
 
 
 class _Printer:

@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,12 +15,14 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from latentflow import LatentFlow, LatentFlowError, LatentFlowWarning
 from latentflow.components.source_scale import SourceScale
 from latentflow.data.writing import TableWriter
+from latentflow.model.settings import FitSettings
 
 
 def small(**settings):
     return LatentFlow(**{"steps": 25, "width": 12, "depth": 1, "random_state": 0, **settings})
 
 
+@pytest.mark.usefixtures("numpy_seeded")
 @pytest.mark.filterwarnings("ignore::latentflow.LatentFlowWarning")
 @parametrize_with_checks([small(steps=10, width=8)])
 def test_scikit_learn_checks(estimator, check):
@@ -138,6 +141,7 @@ def test_bad_settings_are_one_line(frame):
         ({"preset": "huge"}, "huge"),
         ({"device": "abacus"}, "abacus"),
         ({"tails": "x"}, "tails"),
+        ({"n_components": 4}, "between 1 and 3"),
     ]:
         with pytest.raises(LatentFlowError, match=words) as caught:
             small(**setting).fit(frame)
@@ -164,7 +168,7 @@ def scaled(fitted, frame):
     scale = SourceScale.fit(model.flow, turn, model.encode(rows).latents, reach=model.reach, knots=17)
     model = replace(model, source_scale=scale)
     estimator = copy.deepcopy(fitted)
-    estimator.model_ = replace(model, mean_jacobians=model.mean_jacobians(rows[:50]))
+    estimator.model_ = replace(model, mean_jacobians=model.mean_jacobians_over(rows[:50]))
     return estimator
 
 
@@ -222,3 +226,14 @@ def test_what_was_loaded_is_saved_as_it_was(fitted, tmp_path):
     LatentFlow.load(tmp_path / "one.safetensors", device="cpu").save(tmp_path / "two.safetensors")
     assert (tmp_path / "two.safetensors").read_bytes() == (tmp_path / "one.safetensors").read_bytes()
     assert LatentFlow.load(tmp_path / "two.safetensors", device="cpu").orientation == "auto"
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parent / "model" / "files").glob("*.safetensors")))
+def test_models_of_older_versions_are_loaded_with_the_settings_that_they_record(path):
+    loaded = LatentFlow.load(path, device="cpu")
+    settings = loaded.model_.record["settings"]
+    assert "solver" not in settings
+    assert loaded.solver == FitSettings().solver
+    assert (loaded.n_components, loaded.steps) == (settings["components"], settings["steps"])
+    assert loaded.random_state == loaded.model_.record["seed"]
+    loaded._validate_params()

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from latentflow.analysis.ledger.entropy import tied_fraction
 from latentflow.analysis.preparation import Material
 from latentflow.analysis.results import Rows
 from latentflow.analysis.rows import Choice
 from latentflow.analysis.verdict import Evidence
+from latentflow.statistics.entropy import tied_fraction
 
 FEW_ROWS = 50
 TIED = 0.01
@@ -77,13 +77,7 @@ def about_columns(treatments: Sequence[Mapping[str, Any]]) -> list[str]:
     found = []
     constant = [t["name"] for t in treatments if t.get("role") == "constant"]
     dependent = [t["name"] for t in treatments if t.get("role") == "dependent"]
-    tied = [
-        t["name"]
-        for t in treatments
-        if t.get("role", "flow") == "flow"
-        and t.get("lattice", "none") != "none"
-        and float(t.get("tied_fraction") or 0.0) > TIED
-    ]
+    tied = [t["name"] for t in _flowing(treatments) if _is_tied(t)]
     if dependent:
         found.append(
             f"{named(dependent)} follow{_s(dependent)} exactly from other columns and {_is(dependent)} left "
@@ -130,6 +124,21 @@ def about_fit(evidence: Evidence, latents: np.ndarray, far: int) -> list[str]:
             "held-out rows."
         )
     return found
+
+
+def tied_share(treatments: Sequence[Mapping[str, Any]]) -> float:
+    """The share, 0 … 1, of the columns in the flow of which more than 1 % of the values are repeats."""
+    flowing = _flowing(treatments)
+    return sum(map(_is_tied, flowing)) / max(len(flowing), 1)
+
+
+def _flowing(treatments: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return [treatment for treatment in treatments if treatment.get("role", "flow") == "flow"]
+
+
+def _is_tied(treatment: Mapping[str, Any]) -> bool:
+    repeats = float(treatment.get("tied_fraction") or 0.0)
+    return treatment.get("lattice", "none") != "none" and repeats > TIED
 
 
 def named(names: Sequence[str]) -> str:

@@ -7,32 +7,29 @@ from typing import Any
 
 import numpy as np
 
-from latentflow.analysis.alerts import TIED, collect_alerts
+from latentflow.analysis.alerts import collect_alerts, tied_share
 from latentflow.analysis.axes.account import OrientationAccount, orientation_account
 from latentflow.analysis.axes.ima import ima_contrast
 from latentflow.analysis.axes.latent_facts import latent_facts
 from latentflow.analysis.axes.recovery import recovery
-from latentflow.analysis.baselines.fitted import gaussian_neg_log_prob
 from latentflow.analysis.dependence.classifier import FEWEST_ROWS, joint_dependence
 from latentflow.analysis.dependence.confirmation import confirm_pairs
-from latentflow.analysis.dependence.discoveries import discoveries
 from latentflow.analysis.dependence.magnitudes import magnitudes
-from latentflow.analysis.dependence.pairwise import pairwise_dependence
+from latentflow.analysis.dependence.pairwise import discoveries, pairwise_dependence
 from latentflow.analysis.gaussianity.joint import joint_gaussianity
 from latentflow.analysis.gaussianity.marginal import gaussianity
 from latentflow.analysis.gaussianity.mismatch import terminal_mismatch
 from latentflow.analysis.ledger.densities import Baseline, BaselineDensity, baseline_densities
 from latentflow.analysis.ledger.ledger import ledger
+from latentflow.analysis.likelihood import likelihood
 from latentflow.analysis.measures import PairwiseDependence
-from latentflow.analysis.preparation import Material, densities, fastica_summary, prepare
+from latentflow.analysis.preparation import Material, fastica_summary, prepare
 from latentflow.analysis.provenance import provenance
 from latentflow.analysis.results import FastICASummary, IndependenceResult, Rows
 from latentflow.analysis.verdict import Evidence, judge
 from latentflow.analysis.verification.roundtrip import round_trip
-from latentflow.statistics.interval import Interval
-from latentflow.statistics.resample import intervals, thin
+from latentflow.statistics.thinning import thin
 
-TRAINING_ROWS_JUDGED = 1_000
 #: Representations that are tested jointly and drawn; all others are in the ledger and the tables of pairs.
 SHOWN = ("raw", "fastica", "latents")
 SHOWN_ROWS = 1_000
@@ -85,67 +82,67 @@ def independence_report(
         peer is not installed.
     """
     material = prepare(model, X, rows=rows, missing=missing, seed=seed, sources=sources, peers=peers)
-    rng = np.random.default_rng(seed)
-    block, encoding = material.block, material.encoding
+    block, latents = material.block, material.encoding.latents
+    rng = np.random.default_rng(seed)  # all draw from it, in this order
     entries = ledger(material.representations, rng=rng, n_boot=n_boot, block=block)
-    own = -np.asarray(encoding.log_prob)
-    gaussian = gaussian_neg_log_prob(material.whitening, material.continuous)
-    scores = intervals(np.stack([own, gaussian, gaussian - own], axis=1), rng, n_boot, block)
-    in_training = training_score(model, material, rng, n_boot)
+    scores = likelihood(model, material, rng, n_boot)
     pairwise = _pairwise(material)
     closer = _closer(material, pairwise, rng)
+    trip = round_trip(model, material.values, latents, material.carried, rng)
+    baselines = _densities(material, scores.terms, rng, n_boot)
+    whole = joint_gaussianity(latents, rng, block=block)
     fastica = fastica_summary(material)
-    account = _orientation(model, material, fastica, n_boot=n_boot, seed=seed)
+    treatments = tuple(treatment.to_dict() for treatment in model.preprocessor.treatments)
     evidence = Evidence(
         ledger=entries,
         pairwise=pairwise,
-        gaussianity=gaussianity(encoding.latents, model.latent_names, dependent=material.serial.dependent),
+        gaussianity=gaussianity(latents, model.latent_names, dependent=material.serial.dependent),
         fastica=fastica,
         rows=_rows(model, material),
-        log_prob_gain=scores[2],
-        overfit=None
-        if in_training is None or material.choice.which == "all"
-        else _gap(scores[0], in_training),
-        tied_columns=_tied_share(_treatments(model)),
+        log_prob_gain=scores.gain,
+        overfit=scores.overfit,
+        tied_columns=tied_share(treatments),
         history=dict(model.record.get("history") or {}),
         joint=closer["joint"].get("latents"),
-        orientation=account,
+        orientation=_orientation(model, material, fastica, n_boot=n_boot, seed=seed),
     )
-    trip = round_trip(model, material.values, encoding.latents, material.carried, rng)
     return IndependenceResult(
         provenance=provenance(model, material, rows=rows, n_boot=n_boot, seed=seed),
         columns=tuple(str(name) for name in model.columns),
         flow_columns=material.flow_columns,
         latent_names=tuple(model.latent_names),
-        treatments=_treatments(model),
+        treatments=treatments,
         rows=evidence.rows,
         alerts=collect_alerts(model, material, evidence),
         ledger=entries,
-        neg_log_prob=scores[0],
-        neg_log_prob_gaussian=scores[1],
-        log_prob_gain=scores[2],
-        neg_log_prob_train=in_training,
-        pairwise=evidence.pairwise,
+        neg_log_prob=scores.model,
+        neg_log_prob_gaussian=scores.gaussian,
+        log_prob_gain=scores.gain,
+        neg_log_prob_train=scores.training,
+        pairwise=pairwise,
         gaussianity=evidence.gaussianity,
         round_trip=trip,
-        fastica=evidence.fastica,
+        fastica=fastica,
         history=evidence.history,
-        far_rows=int(np.count_nonzero(encoding.far)),
+        far_rows=int(np.count_nonzero(material.encoding.far)),
         verdict=judge(evidence),
-        densities=_densities(material, own, rng, n_boot),
+        densities=baselines,
         recovery=None if material.sources is None else recovery(material.representations, material.sources),
-        latent_facts=latent_facts(
-            encoding.latents, model.latent_names, material.continuous, material.flow_columns
-        ),
-        terminal_mismatch=terminal_mismatch(
-            model.preprocessor.forward(material.values)[0][:, : encoding.latents.shape[1]],
-            float(model.sigmas[-1]),
-            block=block,
-        ),
-        joint_gaussianity=joint_gaussianity(encoding.latents, rng, block=block),
-        orientation=account,
+        latent_facts=latent_facts(latents, model.latent_names, material.continuous, material.flow_columns),
+        terminal_mismatch=_mismatch(model, material),
+        joint_gaussianity=whole,
+        orientation=evidence.orientation,
         **closer,
     )
+
+
+def _pairwise(material: Material) -> dict[str, PairwiseDependence]:
+    return {
+        rep.name: pairwise_dependence(
+            rep.values, rep.name, label=rep.label, columns=rep.columns, block=material.block
+        )
+        for rep in material.representations
+    }
 
 
 def _closer(
@@ -156,9 +153,8 @@ def _closer(
     block = material.block
     # with a handful of rows there is nothing to train a classifier on or to measure a pair again with
     tested = shown if len(material.values) >= FEWEST_ROWS else []
-    picked = thin(np.arange(len(material.values)), SHOWN_ROWS)
     return {
-        "discoveries": {name: discoveries(found.p_value) for name, found in pairwise.items()},
+        "discoveries": {name: discoveries(pairs.p_value) for name, pairs in pairwise.items()},
         "confirmed": {
             rep.name: confirm_pairs(rep.values, pairwise[rep.name], rng, block=block) for rep in shown
         },
@@ -169,7 +165,7 @@ def _closer(
             rep.name: magnitudes(rep.values, rep.name, label=rep.label, columns=rep.columns, block=block)
             for rep in shown
         },
-        "samples": {rep.name: rep.values[picked] for rep in shown},
+        "samples": {rep.name: thin(rep.values, SHOWN_ROWS) for rep in shown},
     }
 
 
@@ -198,32 +194,10 @@ def _densities(
     )
 
 
-def training_score(model: Any, material: Material, rng: np.random.Generator, n_boot: int) -> Interval | None:
-    """E[−log p] on at most 1 000 evenly spaced training rows, nats; None where they are not at hand."""
-    if not material.choice.same_table:
-        return None
-    picked = thin(np.arange(len(material.train_values)), TRAINING_ROWS_JUDGED)
-    terms = -np.asarray(densities(model, material.train_values[picked], 1).log_prob)
-    block = material.block
-    if block is not None:  # evenly spaced rows are farther apart than neighbours
-        block = max(1, round(block * len(picked) / len(material.train_values)))
-    return intervals(terms[:, None], rng, n_boot, block)[0]
-
-
-def _gap(held_out: Interval, training: Interval) -> Interval:
-    """Held-out figure less training figure, from two independent sets of rows."""
-    estimate = held_out.estimate - training.estimate
-    reach = float(np.hypot(held_out.half_width, training.half_width))
-    return Interval(estimate, estimate - reach, estimate + reach)
-
-
-def _pairwise(material: Material) -> dict[str, PairwiseDependence]:
-    return {
-        rep.name: pairwise_dependence(
-            rep.values, rep.name, label=rep.label, columns=rep.columns, block=material.block
-        )
-        for rep in material.representations
-    }
+def _mismatch(model: Any, material: Material) -> float | None:
+    whitened, _ = model.preprocessor.forward(material.values)
+    k = material.encoding.latents.shape[1]
+    return terminal_mismatch(whitened[:, :k], float(model.sigmas[-1]), block=material.block)
 
 
 def _rows(model: Any, material: Material) -> Rows:
@@ -240,15 +214,3 @@ def _rows(model: Any, material: Material) -> Rows:
         block=serial.block,
         effective_n=n / serial.inflation,
     )
-
-
-def _treatments(model: Any) -> tuple[Mapping[str, Any], ...]:
-    return tuple(treatment.to_dict() for treatment in model.preprocessor.treatments)
-
-
-def _tied_share(treatments: Sequence[Mapping[str, Any]]) -> float:
-    flowing = [t for t in treatments if t.get("role", "flow") == "flow"]
-    tied = sum(
-        t.get("lattice", "none") != "none" and float(t.get("tied_fraction") or 0.0) > TIED for t in flowing
-    )
-    return tied / max(len(flowing), 1)

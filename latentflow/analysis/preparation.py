@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import rankdata
 
-from latentflow.analysis.axes.truth import read_sources
+from latentflow.analysis.axes.recovery import read_sources
 from latentflow.analysis.baselines.fitted import ICABaseline, LinearMap, fit_fastica, pca_whitening
-from latentflow.analysis.baselines.peers import Peer, fit_peers
-from latentflow.analysis.baselines.representations import carried_directions, represent
+from latentflow.analysis.baselines.representations import Peer, carried_directions, fit_peers, represent
 from latentflow.analysis.ledger.ledger import Representation
 from latentflow.analysis.results import FastICASummary
-from latentflow.analysis.rows import FEWEST_ROWS, Choice, choose_rows
-from latentflow.data.tables import Table, as_table, open_table
+from latentflow.analysis.rows import Choice, choose_rows, read_complete
+from latentflow.data.tables import Table
 from latentflow.errors import DataError
+from latentflow.model.tables import open_for
 from latentflow.statistics.serial import SerialStructure, serial_structure
 
 #: Up to so many latents the trace of the log-determinant is exact in the report.
@@ -157,51 +155,6 @@ def refuse_broken(encoding: Any, names: tuple[str, ...]) -> None:
             f"latent '{flat[0]}'{more} a single value on these {len(latents)} rows, so nothing can be said of "
             "independence; give rows that vary, or fit again without the column it stands for (--drop-columns)"
         )
-
-
-def open_for(model: Any, X: Any) -> Table:
-    """``X`` as a table with exactly the model's columns, in its order."""
-    columns = tuple(str(name) for name in model.columns)
-    if isinstance(X, str | os.PathLike):
-        return open_table(Path(X), key=model.record.get("key") or None, columns=columns)
-    if isinstance(X, Table):
-        table = X
-    elif hasattr(X, "columns"):
-        table = as_table(X, columns)
-    else:
-        found = np.asarray(X)
-        if found.ndim == 0:
-            raise DataError("a single value is not a table; give rows by columns, or the path of a file")
-        wide = int(np.prod(found.shape[1:])) if found.ndim > 1 else 1
-        if wide != len(columns):
-            raise DataError(f"the model was fitted on {len(columns)} columns, and this array has {wide}")
-        table = as_table(found.reshape(len(found), wide), columns)
-    if tuple(table.columns) != columns:
-        absent = [name for name in columns if name not in table.columns]
-        what = (
-            f"column '{absent[0]}' of the model is not in it"
-            if absent
-            else "its columns differ from the model's"
-        )
-        raise DataError(f"{table.path or 'the table'} does not fit this model: {what}; choose with --columns")
-    return table
-
-
-def read_complete(table: Table, index: np.ndarray, missing: str) -> tuple[np.ndarray, np.ndarray]:
-    """The rows (m, D) at these positions and their positions (m,); those with missing values dropped or refused."""
-    if missing not in ("error", "drop"):
-        raise DataError(f"missing must be 'error' or 'drop', not {missing!r}")
-    values = table.read_rows(index)
-    complete = np.isfinite(values).all(axis=1)
-    if complete.all():
-        return values, index
-    if missing == "error":
-        table.refuse_missing()
-    if complete.sum() < FEWEST_ROWS:
-        raise DataError(
-            f"{table.path or 'the table'} has {complete.sum()} complete rows; {FEWEST_ROWS} are needed"
-        )
-    return values[complete], index[complete]
 
 
 def fastica_summary(material: Material) -> FastICASummary:

@@ -1,4 +1,4 @@
-"""Which rows an analysis may stand on: held-out rows of the model's own table, or all rows of another one."""
+"""Which rows of a table an analysis may stand on: those that the model's fit held out, or all rows of another one."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from latentflow.data.splits import HELD_OUT, TRAIN
+from latentflow.data.tables import Table
 from latentflow.errors import DataError
-from latentflow.statistics.resample import thin
+from latentflow.model.tables import is_table_of_fit
+from latentflow.statistics.thinning import thin
 
 MOST_ROWS = 50_000
 MOST_TRAINING_ROWS = 200_000
@@ -55,7 +57,7 @@ def choose_rows(model: Any, table: Any, rows: str = "auto") -> Choice:
     if rows not in ("auto", "held_out", "all"):
         raise DataError(f"rows must be 'auto', 'held_out' or 'all', not {rows!r}")
     roles = np.asarray(model.roles)
-    same = len(roles) == table.n_rows and table.fingerprint() == model.record.get("fingerprint")
+    same = is_table_of_fit(model, table)
     name = _name(table)
     if rows == "held_out" and not same:
         raise DataError(
@@ -79,6 +81,23 @@ def choose_rows(model: Any, table: Any, rows: str = "auto") -> Choice:
     in_sample = train is evaluate
     train = kept if in_sample else thin(train, MOST_TRAINING_ROWS)
     return Choice(which, kept, train, same, len(evaluate) if len(kept) < len(evaluate) else 0)
+
+
+def read_complete(table: Table, index: np.ndarray, missing: str) -> tuple[np.ndarray, np.ndarray]:
+    """The rows (m, D) at these positions and their positions (m,); those with missing values dropped or refused."""
+    if missing not in ("error", "drop"):
+        raise DataError(f"missing must be 'error' or 'drop', not {missing!r}")
+    values = table.read_rows(index)
+    complete = np.isfinite(values).all(axis=1)
+    if complete.all():
+        return values, index
+    if missing == "error":
+        table.refuse_missing()
+    if complete.sum() < FEWEST_ROWS:
+        raise DataError(
+            f"{table.path or 'the table'} has {complete.sum()} complete rows; {FEWEST_ROWS} are needed"
+        )
+    return values[complete], index[complete]
 
 
 def _name(table: Any) -> str:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 
-from latentflow.analysis.preparation import open_for
 from latentflow.analysis.rows import FEWEST_ROWS
 from latentflow.data.splits import HELD_OUT, TRAIN
 from latentflow.data.tables import Table
@@ -19,10 +18,11 @@ from latentflow.geometry.score_deviation import LEVELS, ScoreDeviation, annealed
 from latentflow.geometry.shape import TrajectoryShape, trajectory_shape
 from latentflow.geometry.trajectories import INTERVALS, Floats, decreasing_grid, follow
 from latentflow.model.fitted_flow import FittedFlow
+from latentflow.model.tables import is_table_of_fit, open_for
 from latentflow.score.oracles import EmpiricalOracle
-from latentflow.statistics.interval import Result
-from latentflow.statistics.resample import thin
+from latentflow.statistics.records import Result
 from latentflow.statistics.serial import serial_structure
+from latentflow.statistics.thinning import thin
 
 #: Trajectories that are followed, and rows of each kind that are looked at, unless told otherwise.
 ROWS = 500
@@ -38,46 +38,32 @@ IDENTITY = (16, 2000, 10)
 
 @dataclass(frozen=True)
 class TrajectoryReport(Result):
-    """What :func:`trajectory_report` found.
+    """What :func:`trajectory_report` found."""
 
-    Attributes
-    ----------
-    n_columns, n_latents : int
-        Columns of the table that the model takes, and its latents.
-    n_points : int
-        Training rows in the empirical denoiser; 0 where none was made.
-    n_train, n_compared : int
-        Training rows and other rows whose denoising loss was taken; the empirical denoiser and the energy distance
-        look at as many of each as there are trajectories.
-    compared_with : str
-        What these are: ``held out``, ``training`` or ``all``.
-    shape : TrajectoryShape
-        Of the sampling trajectories.
-    claims : tuple of Claim
-        Those that a single model can be held against, in the order of their letters.
-    mean_shift_gap : float or None
-        Largest difference between Euler sampling with the empirical denoiser and annealed mean shift of the same
-        training rows, whitened units.
-    deviation : ScoreDeviation or None
-        By rising σ; None where training or held-out rows are missing.
-    convergence : tuple of StepConvergence
-        By rising number of steps.
-    notes : tuple of str
-        What could not be measured, and why.
-    """
-
-    n_columns: int
+    n_columns: Annotated[int, "Columns of the table that the model takes, and its latents."]
     n_latents: int
-    n_points: int
-    n_train: int
+    n_points: Annotated[int, "Training rows in the empirical denoiser; 0 where none was made."]
+    n_train: Annotated[
+        int,
+        "Training rows and other rows whose denoising loss was taken; the empirical denoiser and the energy distance "
+        "look at as many of each as there are trajectories.",
+    ]
     n_compared: int
-    compared_with: str
-    shape: TrajectoryShape
-    claims: tuple[Claim, ...]
-    mean_shift_gap: float | None
-    deviation: ScoreDeviation | None
-    convergence: tuple[StepConvergence, ...]
-    notes: tuple[str, ...]
+    compared_with: Annotated[str, "What these are: ``held out``, ``training`` or ``all``."]
+    shape: Annotated[TrajectoryShape, "Of the sampling trajectories."]
+    claims: Annotated[
+        tuple[Claim, ...], "Those that a single model can be held against, in the order of their letters."
+    ]
+    mean_shift_gap: Annotated[
+        float | None,
+        "Largest difference between Euler sampling with the empirical denoiser and annealed mean shift of the same "
+        "training rows, whitened units.",
+    ]
+    deviation: Annotated[
+        ScoreDeviation | None, "By rising σ; None where training or held-out rows are missing."
+    ]
+    convergence: Annotated[tuple[StepConvergence, ...], "By rising number of steps."]
+    notes: Annotated[tuple[str, ...], "What could not be measured, and why."]
 
 
 def trajectory_report(
@@ -117,12 +103,12 @@ def trajectory_report(
     deviation: ScoreDeviation | None = None
     gap = None
     if len(points):
-        gap = _mean_shift_gap(_some(points, IDENTITY[1]), low, high, rng)
+        gap = _mean_shift_gap(thin(points, IDENTITY[1]), low, high, rng)
     if which == "held out":
         deviation = score_deviation(
             model.denoiser,
             model.tensor(points),
-            model.tensor(_some(points, LOSSES * rows)),
+            model.tensor(thin(points, LOSSES * rows)),
             model.tensor(rest),
             np.geomspace(low, high, LEVELS),
             rng,
@@ -130,7 +116,7 @@ def trajectory_report(
             block=serial_structure(rest).block,
         )
     start, end = model.tensor(paths.sampling[0]), model.tensor(paths.sampling[-1])
-    some = model.tensor(_some(rest, max(rows, FEWEST_ROWS)))
+    some = model.tensor(thin(rest, max(rows, FEWEST_ROWS)))
     steps = step_convergence(model.denoiser, start, end, some, low, high, STEPS)
     return TrajectoryReport(
         n_columns=len(model.columns),
@@ -150,11 +136,10 @@ def trajectory_report(
 
 def _rows(model: FittedFlow, table: Table) -> tuple[np.ndarray, np.ndarray, str, tuple[str, ...]]:
     """Training rows, rows to compare with, what these are, and what has to be said of it."""
-    roles = np.asarray(model.roles)
-    if len(roles) != table.n_rows or table.fingerprint() != model.record.get("fingerprint"):
+    if not is_table_of_fit(model, table):
         note = "This is not the table of the fit: the learned score is not held against its training rows."
         return np.zeros(0, int), np.arange(table.n_rows), "all", (note,)
-    train, held_out = np.flatnonzero(roles == TRAIN), np.flatnonzero(roles == HELD_OUT)
+    train, held_out = np.flatnonzero(model.roles == TRAIN), np.flatnonzero(model.roles == HELD_OUT)
     if len(held_out):
         return train, held_out, "held out", ()
     note = "The fit held no row out: whether training rows were learned by heart cannot be told."
@@ -171,11 +156,6 @@ def _whitened(model: FittedFlow, table: Table, index: np.ndarray, missing: str) 
         return np.zeros((0, model.preprocessor.n_flow))
     x, _ = model.preprocessor.forward(values[complete])
     return np.asarray(x[:, : model.preprocessor.n_flow])
-
-
-def _some(rows: Floats, most: int) -> Floats:
-    """Evenly spaced rows, at most so many."""
-    return rows[thin(np.arange(len(rows)), most)]
 
 
 def _mean_shift_gap(points: Floats, low: float, high: float, rng: np.random.Generator) -> float:

@@ -11,12 +11,20 @@ from sklearn.decomposition import FastICA
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from latentflow.statistics.entropy import entropy
+from latentflow.statistics.matrices import nearest_orthogonal, symmetric_whitening
+from latentflow.statistics.thinning import thin
+
 Floats = NDArray[np.float64]
 
-ITERATIONS = 500
-TOLERANCE = 1e-5
+#: Iterations of a run, and the change of the unmixing at which it has converged.
+ITERATIONS, TOLERANCE = 500, 1e-5
+#: Where a run has not, it goes on for so many with scikit-learn's own tolerance, which will do.
+MORE_ITERATIONS, LOOSE_TOLERANCE = 100, 1e-4
 #: FastICA starts this often where it does not converge.
 STARTS = 3
+#: Numbers (rows × columns) that it is fitted on at most: beyond, its error is not about rows.
+FIT_NUMBERS = 2_000_000
 #: Mean and variance of log cosh of a standard normal number.
 NORMAL_MEAN, NORMAL_VARIANCE = 0.3745672, 0.1897674
 #: By how many times the contrast that a normal component has by chance a pair must gain to be a saddle point.
@@ -34,32 +42,50 @@ class ICAAxes:
     rotation : ndarray, shape (k, k)
         Orthogonal; components are x V.
     converged : bool
+    iterations : int
+        Of the run that was kept.
+    starts : int
+        How often it was started.
+    turns : int
+        How often it went on from a saddle point.
+    rows : int
+        That it was fitted on.
     """
 
     rotation: Floats
     converged: bool
+    iterations: int = 0
+    starts: int = 1
+    turns: int = 0
+    rows: int = 0
 
 
 def ica_axes(x: Floats, seed: int) -> ICAAxes:
     """FastICA (Hyvärinen 1999, log-cosh) of whitened rows, shape (n, k), with n > k ≥ 2.
 
-    It starts anew, up to three times, where it does not converge; if it never does, the last run is given. Where it
-    has come to a saddle point of its contrast, two components being sums and differences of two sources, it goes on
-    from there with these two turned by 45°, up to three times as well (Tichavský, Koldovský & Oja 2006, IEEE Trans.
-    Signal Process. 54:1189).
+    It starts anew, up to three times, where it does not converge; if it never does, the run whose components have the
+    least summed entropy, that is the least total correlation, is kept. Where it has come to a saddle point of its
+    contrast, two components being sums and differences of two sources, it goes on from there with these two turned by
+    45°, up to three times as well (Tichavský, Koldovský & Oja 2006, IEEE Trans. Signal Process. 54:1189).
     """
+    x = thin(x, max(FIT_NUMBERS // x.shape[1], 20 * x.shape[1]))
+    whiten = symmetric_whitening(x)
+    white = (x - x.mean(0)) @ whiten
+    runs, turns = [], 0
     for start in range(STARTS):
-        ica, converged = _fastica(x, seed + start, None)
-        if converged:
+        run = _fastica(white, seed + start)
+        if not run.converged:
+            run = _fastica(white, seed, run.unmixing, MORE_ITERATIONS, LOOSE_TOLERANCE)
+        runs.append(run)
+        if run.converged:
             break
-    for _ in range(STARTS):
-        turn = saddle_turn(x @ _rotation(ica)) if converged else None
-        if turn is None:
-            break
-        # the start counts in FastICA's own whitened coordinates
-        own = ica.components_ @ np.linalg.pinv(ica.whitening_)
-        ica, converged = _fastica(x, seed, turn.T @ own)
-    return ICAAxes(_rotation(ica), converged)
+    if not run.converged:
+        run = min(runs, key=lambda each: sum(map(entropy, (white @ each.unmixing.T).T)))
+    while run.converged and turns < STARTS and (turn := saddle_turn(white @ run.unmixing.T)) is not None:
+        run = _fastica(white, seed, turn.T @ run.unmixing)
+        turns += 1
+    rotation = nearest_orthogonal(whiten @ run.unmixing.T)
+    return ICAAxes(rotation, run.converged, run.iterations, len(runs), turns, len(x))
 
 
 def saddle_turn(components: Floats) -> Floats | None:
@@ -82,9 +108,7 @@ def saddle_turn(components: Floats) -> Floats | None:
     if k > MOST_COMPARED:
         return None
     rows = int(np.clip(COMPARED // (k * k), *COMPARED_ROWS))
-    some = components[
-        np.unique(np.linspace(0, len(components) - 1, min(rows, len(components))).astype(int))
-    ].T
+    some = thin(components, rows).T
     own = _contrast(some)
     gain = np.zeros((k, k))
     for i in range(k - 1):
@@ -109,15 +133,30 @@ def _contrast(components: Floats) -> Floats:
     return np.asarray((mean - NORMAL_MEAN) ** 2)
 
 
-def _fastica(x: Floats, seed: int, start: Floats | None) -> tuple[FastICA, bool]:
-    """A run of FastICA from a start of its own or one that is given, and whether it converged."""
-    ica = FastICA(whiten="unit-variance", random_state=seed, tol=TOLERANCE, max_iter=ITERATIONS, w_init=start)
+@dataclass(frozen=True)
+class _Run:
+    """A run of FastICA: the orthogonal unmixing (k, k) of white rows, whether it converged, and its iterations."""
+
+    unmixing: Floats
+    converged: bool
+    iterations: int
+
+
+def _fastica(
+    white: Floats,
+    seed: int,
+    start: Floats | None = None,
+    iterations: int = ITERATIONS,
+    tolerance: float = TOLERANCE,
+) -> _Run:
+    """A run from a start of its own or one that is given.
+
+    scikit-learn's own whitening gives the principal axes the signs of their first entries: where that is 0, as it
+    often is of rows that are white already, it loses the axis. So it is left out.
+    """
+    ica = FastICA(whiten=False, random_state=seed, tol=tolerance, max_iter=iterations, w_init=start)
     with warnings.catch_warnings(record=True) as caught, threadpool_limits(1, user_api="blas"):
         warnings.simplefilter("always")
-        ica.fit(x)
-    return ica, not any(issubclass(entry.category, ConvergenceWarning) for entry in caught)
-
-
-def _rotation(ica: FastICA) -> Floats:
-    left, _, right = np.linalg.svd(ica.components_.T)
-    return np.asarray(left @ right)
+        ica.fit(white)
+    converged = not any(issubclass(entry.category, ConvergenceWarning) for entry in caught)
+    return _Run(nearest_orthogonal(ica.components_), converged, int(ica.n_iter_))

@@ -19,16 +19,16 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from latentflow.components.source_scale import SourceScale
 from latentflow.data.preprocess import Preprocessor
 from latentflow.flow.probability_flow import ProbabilityFlow
 from latentflow.score.tensors import as_array
+from latentflow.statistics.thinning import thin
 
 Floats = NDArray[np.float64]
 
-#: Entries of all Jacobians together that are held at once.
-CHUNK_ENTRIES = 1 << 22
 #: Rows whose mean is taken, at most: so many Jacobians, and so many tangents of the flow.
 ROWS, TANGENTS = 1000, 20_000
 
@@ -92,9 +92,12 @@ class MeanJacobians:
         """
         k = preprocessor.n_flow
         most = int(np.clip(TANGENTS // k, 16, ROWS))
-        rows = X[np.unique(np.linspace(0, len(X) - 1, min(most, len(X))).astype(int))]
+        rows = thin(X, most)
         continuous = preprocessor.continuous(rows)
-        inside, slopes = preprocessor.whiten(continuous)[0][:, :k], _tail_slopes(preprocessor, continuous)
+        inside, slopes = (
+            preprocessor.whiten(continuous)[0][:, :k],
+            np.exp(preprocessor.table.tails.log_slopes(continuous)),
+        )
         white = preprocessor.whitening
         root = np.sqrt(white.variances[:k])
         whiten, restore = (
@@ -102,8 +105,8 @@ class MeanJacobians:
             white.scale[:, None] * white.basis[:, :k] * root,
         )
         reads, moves, counted = np.zeros((k, len(whiten.T))), np.zeros((len(whiten.T), k)), 0
-        for part in np.array_split(np.arange(len(rows)), -(-len(rows) * k * k // CHUNK_ENTRIES)):
-            forward, backward = _jacobians(flow, rotation, inside[part], scale)
+        for part, z, jacobian in flow.jacobian_parts(flow.tensor(inside)):
+            forward, backward = _oriented(z, jacobian, rotation, scale)
             usable = np.isfinite(forward).all(axis=(1, 2)) & np.isfinite(backward).all(axis=(1, 2))
             tilt = slopes[part][usable]
             reads += ((forward[usable] @ whiten) * tilt[:, None, :]).sum(axis=0)
@@ -113,25 +116,14 @@ class MeanJacobians:
         return cls(components, mixing, np.asarray(X.mean(axis=0)))
 
 
-def _jacobians(
-    flow: ProbabilityFlow, rotation: Floats, x: Floats, scale: SourceScale | None
+def _oriented(
+    latents: Tensor, encoder: Tensor, rotation: Floats, scale: SourceScale | None
 ) -> tuple[Floats, Floats]:
-    """∂latent/∂x and ∂x/∂latent of whitened rows, (n, k, k) each; by source instead of latent with a scale."""
-    latents, encoder = flow.encode_with_jacobian(flow.tensor(x))
+    """∂latent/∂x and ∂x/∂latent, (n, k, k) each, from ∂z/∂x; by source instead of latent with a scale."""
     decoder = torch.linalg.inv_ex(encoder).inverse  # not finite where there is none
     z, forward, backward = map(as_array, (latents, encoder, decoder))
     speeds = np.ones_like(z) if scale is None else scale.speeds(z @ rotation)
     return speeds[:, :, None] * (rotation.T @ forward), (backward @ rotation) / speeds[:, None, :]
-
-
-def _tail_slopes(preprocessor: Preprocessor, continuous: Floats) -> Floats:
-    """d squeezed / d continuous of each kept column at each row, (n, d): 1 where tails are left alone."""
-    slopes = np.ones_like(continuous)
-    for i, j in enumerate(preprocessor.kept):
-        log_slope = preprocessor.treatments[j].forward(continuous[:, i])[1]
-        if log_slope is not None:
-            slopes[:, i] = np.exp(log_slope)
-    return slopes
 
 
 def _in_all_columns(preprocessor: Preprocessor, reads: Floats, moves: Floats) -> tuple[Floats, Floats]:

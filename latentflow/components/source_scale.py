@@ -94,7 +94,7 @@ class SourceScale:
 
     def centred(self, latents: Floats) -> SourceScale:
         """The same scale with sources of mean zero over these latents, shape (n, k)."""
-        offset = self.forward(latents).mean(axis=0)
+        offset = self.forward(latents)[0].mean(axis=0)
         return SourceScale(self.knots, self.positions - offset[:, None], self.slopes)
 
     def arranged(self, order: NDArray[np.intp], signs: Floats) -> SourceScale:
@@ -114,13 +114,10 @@ class SourceScale:
         slopes[flipped] = slopes[flipped, ::-1]
         return SourceScale(knots, positions, slopes)
 
-    def forward(self, latents: Floats) -> Floats:
-        """Sources, shape (n, k), of oriented latents, shape (n, k)."""
-        return self._mapped(latents)[0]
-
-    def log_det(self, latents: Floats) -> Floats:
-        """log|det ∂source/∂latent| of each row in nats, shape (n,)."""
-        return np.asarray(np.log(self._mapped(latents)[1]).sum(axis=1))
+    def forward(self, latents: Floats) -> tuple[Floats, Floats]:
+        """Sources of oriented latents, both (n, k), with log|det| in nats, shape (n,)."""
+        sources, slopes = self._mapped(latents)
+        return sources, np.asarray(np.log(slopes).sum(axis=1))
 
     def speeds(self, latents: Floats) -> Floats:
         """∂source_i/∂latent_i, shape (n, k), positive."""

@@ -1,4 +1,4 @@
-"""What is done to one column: dequantised on its lattice, atoms opened, heavy tails squeezed; and back.
+"""What is done to one column: dequantised on its lattice, atoms opened, heavy tails squeezed.
 
 The order is *raw* → (lattice, atoms) → *continuous*, still in the user's units → (tails) → *squeezed*, which
 is what the whitening takes. The step from raw to continuous spreads tied values inside their own cells and is
@@ -81,7 +81,7 @@ class ColumnTreatment:
     @property
     def spreads(self) -> bool:
         """Whether any value of the column is spread over an interval, and so needs a uniform number."""
-        return self.ties is not None and (self.ties.dequantised or self.ties.atoms is not None)
+        return self.ties is not None and self.ties.kind != "none"
 
     def refused(self, values: Floats) -> NDArray[np.bool_]:
         """Values that would not come back as they are; (n,) bool."""
@@ -102,24 +102,11 @@ class ColumnTreatment:
         low, high = self.ties.cells(values)
         width = high - low
         middle = 0.5 * (low + high)
-        tolerance = self.tolerance * np.exp(-self._log_slope(middle)) + 4.0 * np.spacing(np.abs(middle))
+        log_slope = 0.0 if self.squeeze is None else self.squeeze.forward(middle)[1]
+        tolerance = self.tolerance * np.exp(-log_slope) + 4.0 * np.spacing(np.abs(middle))
         share = np.divide(tolerance, width, out=np.zeros_like(width), where=width > 0)
         margin = np.clip(share, _MARGIN, _LARGEST_MARGIN)
         return low + width * (margin + (1.0 - 2.0 * margin) * uniforms)
-
-    def _log_slope(self, continuous: Floats) -> Floats:
-        return np.zeros_like(continuous) if self.squeeze is None else self.squeeze.log_slope(continuous)
-
-    def forward(self, continuous: Floats) -> tuple[Floats, Floats | None]:
-        """Continuous to squeezed, with the log slope (None where it is zero throughout)."""
-        if self.squeeze is None:
-            return continuous, None
-        return self.squeeze.forward(continuous), self.squeeze.log_slope(continuous)
-
-    def inverse(self, squeezed: Floats) -> Floats:
-        """Squeezed to raw, (n,) to (n,): the exact value of the cell."""
-        continuous = squeezed if self.squeeze is None else self.squeeze.inverse(squeezed)
-        return continuous if self.ties is None else self.ties.restore(continuous)
 
     def located(self, squeezed: Floats, train: NDArray[np.intp]) -> ColumnTreatment:
         """This treatment with the center and scale of squeezed rows, (n,), on the training rows.
@@ -137,7 +124,7 @@ class ColumnTreatment:
             "lattice": self.lattice,
             "step": self.step,
             "tied_fraction": self.tied_fraction,
-            "atoms": 0 if self.ties is None or self.ties.atoms is None else len(self.ties.atoms.values),
+            "atoms": 0 if self.ties is None else len(self.ties.atoms),
             "tails": self.tails,
             "center": self.center,
             "scale": self.scale,
@@ -178,7 +165,7 @@ def treat_column(
     low, high = ties.cells(values)
     middle = 0.5 * (low + high)
     squeeze = fit_tails(middle, train, tails, ties.step if ties.dequantised else 0.0)
-    squeezed = middle if squeeze is None else squeeze.forward(middle)
+    squeezed = middle if squeeze is None else squeeze.forward(middle)[0]
     spread = float(squeezed[train].std()) or float(squeezed.std())
     column = ColumnTreatment(name, "flow", ties, squeeze, _TOLERANCE * spread, note=_note(ties, squeeze))
     return column.located(squeezed, train)
@@ -186,11 +173,11 @@ def treat_column(
 
 def _note(ties: Ties, squeeze: Tails | None) -> str:
     parts = []
-    if ties.dequantised and ties.lattice is not None:
+    if ties.dequantised:
         parts.append(f"dequantised inside its lattice ({ties.lattice.describe()})")
-    if ties.atoms is not None:
-        values = ties.atoms.values
-        which = f"{len(values)} values" if len(values) > 3 else ", ".join(f"{v:.6g}" for v in values)
+    if len(ties.atoms):
+        few = len(ties.atoms) <= 3
+        which = ", ".join(f"{v:.6g}" for v in ties.atoms) if few else f"{len(ties.atoms)} values"
         parts.append(f"{which}, often repeated, opened to an interval")
     if squeeze is not None:
         parts.append("heavy tails squeezed by asinh")

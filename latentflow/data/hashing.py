@@ -9,11 +9,16 @@ every output bit.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 _GOLDEN = 0x9E3779B97F4A7C15
-_MASK = 0xFFFFFFFFFFFFFFFF
+
+
+def _word(value: int) -> np.uint64:
+    return np.uint64(value % 2**64)
 
 
 def _mix(word: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -26,43 +31,28 @@ def _mix(word: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return word
 
 
-def hash_rows(X: NDArray[np.float64], seed: int) -> NDArray[np.uint64]:
-    """Hash every row of a table together with a seed.
+def hashed_uniforms(X: NDArray[np.float64], seed: int, columns: Sequence[int]) -> NDArray[np.float64]:
+    """Uniform numbers in [0, 1) for some columns of a table, by its rows.
 
     Parameters
     ----------
     X : (n, D) float64
         Rows; -0.0 counts as 0.0.
     seed : int
+    columns : sequence of k int
+        Positions of the columns in the table.
 
     Returns
     -------
-    (n,) uint64
+    (n, k) float64
     """
-    state = np.full(len(X), (seed * _GOLDEN + 1) & _MASK, dtype=np.uint64)
-    _mix(state)
+    state = _mix(np.full(len(X), _word(seed * _GOLDEN + 1)))
     for j in range(X.shape[1]):
         bits = (X[:, j] + 0.0).view(np.uint64)  # + 0.0 turns -0.0 into 0.0
-        bits += np.uint64(((j + 1) * _GOLDEN) & _MASK)
-        state ^= _mix(bits)
-        state *= np.uint64(_GOLDEN)
-        _mix(state)
-    return state
-
-
-def column_uniforms(state: NDArray[np.uint64], column: int) -> NDArray[np.float64]:
-    """Uniform numbers in [0, 1) for one column, given the hashes of the rows.
-
-    Parameters
-    ----------
-    state : (n,) uint64
-        From `hash_rows`.
-    column : int
-        Position of the column in the table.
-
-    Returns
-    -------
-    (n,) float64
-    """
-    word = _mix(state + np.uint64(((column + 1) * 0xD1342543DE82EF95) & _MASK))
-    return (word >> np.uint64(11)).astype(np.float64) * 2.0**-53
+        state ^= _mix(bits + _word((j + 1) * _GOLDEN))
+        state = _mix(state * _word(_GOLDEN))
+    uniforms = np.empty((len(X), len(columns)))
+    for i, j in enumerate(columns):
+        word = _mix(state + _word((j + 1) * 0xD1342543DE82EF95))
+        uniforms[:, i] = (word >> np.uint64(11)) * 2.0**-53
+    return uniforms

@@ -8,13 +8,15 @@ coarser one with a probability of the ratio of the steps, and the product over t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
+from dataclasses import replace
 from fractions import Fraction
 from math import ceil, floor
 
 import numpy as np
+from numpy.typing import NDArray
 
-from latentflow.data.lattice import FINEST_EXPONENT, Floats, Lattice, Rounding
+from latentflow.data.lattice import FINEST_EXPONENT, Floats, Lattice
 
 _MOST_DECIMALS = 12
 # A format counts only where its numbers are at least this many spacings of the stored dtype apart (finer ones
@@ -30,10 +32,8 @@ _MOST_EXCEPTIONS = 4096
 # How much coarser than the printed digits a hidden step must be to be told from them.
 _COARSER = 4.0
 
-Formula = tuple[float, float, float]  # offset, numerator, denominator
 
-
-def find_lattice(values: Floats, n_rows: int, precision: str = "float64") -> Lattice | None:
+def find_lattice(values: Floats, n_rows: int, precision: str = "float64") -> Lattice:
     """The coarsest lattice that reproduces every value of a column exactly.
 
     Parameters
@@ -47,68 +47,54 @@ def find_lattice(values: Floats, n_rows: int, precision: str = "float64") -> Lat
 
     Returns
     -------
-    Lattice or None
-        None where the values are those of a continuous column.
+    Lattice
+        That of the plain floats where the values are those of a continuous column.
     """
-    decimal = _fewest_decimals(values, precision)
-    significant = _fewest_digits(values, precision, decimal)
-    plain = significant if _explains_better(significant, decimal, values) else decimal
-    found = [Lattice(plain)] if plain is not None else []
+    floats = Lattice(precision=precision)
+    finest = _finest_step(values, precision)
+    decimals = [replace(floats, decimals=p) for p in range(_MOST_DECIMALS + 1) if 10.0**-p >= finest]
+    decimal = _coarsest(decimals, values)
+    significant = _significant(values, floats, decimal)
+    formats = [each for each in (decimal, significant) if each is not None]
+    candidates = formats[:1]
+    if decimal is not None and significant is not None:
+        nonzero = values[values != 0]
+        gain = np.log10(significant.unit(nonzero) / decimal.unit(nonzero)).sum()
+        candidates = [significant if gain >= _EVIDENCE else decimal]
     if decimal is not None:
-        found += _common_step(values, n_rows, decimal)
-    for rounding in [f for f in (decimal, significant) if f is not None] or [Rounding(precision=precision)]:
-        found += _hidden_step(values, rounding)
-    return max(found, key=lambda lattice: _merit(lattice, values), default=None)
+        candidates += _common_step(values, n_rows, decimal)
+    for written in formats or [floats]:
+        candidates += _hidden_step(values, written)
+    return max(candidates, key=lambda lattice: _merit(lattice, values), default=floats)
 
 
 def _merit(lattice: Lattice, values: Floats) -> tuple[float, int]:
     """Mean log10 of the step, to some digits, and then the fewer exceptions the better."""
-    steps = np.array([lattice.numerator / lattice.denominator]) if lattice.numerator else None
-    log_step = np.log10(lattice.rounding.unit(values) if steps is None else steps).mean()
-    return round(float(log_step), 6), -len(lattice.exceptions)
+    return round(float(np.log10(lattice.unit(values)).mean()), 6), -len(lattice.exceptions)
 
 
-def _reproduces(rounding: Rounding, values: Floats) -> bool:
-    probe = values[:: max(1, len(values) // 64)]
-    return bool(
-        np.array_equal(rounding.apply(probe), probe) and np.array_equal(rounding.apply(values), values)
-    )
+def _coarsest(lattices: Iterable[Lattice], values: Floats) -> Lattice | None:
+    """The first of lattices, the coarser ones first, that holds every value; most fail on a few."""
+    few = values[:: max(1, len(values) // 64)]
+    return next((each for each in lattices if each.holds(few).all() and each.holds(values).all()), None)
 
 
 def _finest_step(values: Floats, precision: str) -> float:
     """The smallest step that rounding errors at the largest value leave recognisable."""
     largest = np.abs(values).max()
-    return max(
-        _SPACINGS * float(np.spacing(largest.astype(precision))),
-        _DOUBLE_SPACINGS * float(np.spacing(largest)),
-    )
+    stored = float(np.spacing(largest.astype(precision)))
+    return max(_SPACINGS * stored, _DOUBLE_SPACINGS * float(np.spacing(largest)))
 
 
-def _fewest_decimals(values: Floats, precision: str) -> Rounding | None:
-    """The coarsest fixed-decimals format of the values."""
-    finest = _finest_step(values, precision)
-    for decimals in range(_MOST_DECIMALS + 1):
-        if 10.0**-decimals < finest:
-            return None
-        rounding = Rounding(decimals=decimals, precision=precision)
-        if _reproduces(rounding, values):
-            return rounding
-    return None
-
-
-def _fewest_digits(values: Floats, precision: str, decimal: Rounding | None) -> Rounding | None:
+def _significant(values: Floats, floats: Lattice, decimal: Lattice | None) -> Lattice | None:
     """The coarsest significant-digits format of the values."""
     nonzero = values[values != 0]
-    if len(nonzero) < _FEWEST_VALUES:
+    most = min(int(-np.log10(_SPACINGS * np.finfo(floats.precision).eps)), _MOST_DECIMALS)
+    digits = [replace(floats, digits=digits) for digits in range(1, most + 1)]
+    coarsest = _coarsest(digits, nonzero) if len(nonzero) >= _FEWEST_VALUES else None
+    if coarsest is None:
         return None
-    most = int(-np.log10(_SPACINGS * np.finfo(precision).eps))
-    for digits in range(1, min(most, _MOST_DECIMALS) + 1):
-        rounding = Rounding(digits=digits, precision=precision)
-        if _reproduces(rounding, nonzero):
-            break
-    else:
-        return None
-    units = np.log10(rounding.unit(nonzero))
+    units = np.log10(coarsest.unit(nonzero))
     # Three decades of room below the smallest number seen, so that later rows fit; none where zeros are seen,
     # as the cell of zero is as wide as the finest unit.
     finest = round(float(units.min())) - (3 if len(nonzero) == len(values) else 0)
@@ -116,208 +102,165 @@ def _fewest_digits(values: Floats, precision: str, decimal: Rounding | None) -> 
     if decimal is not None and decimal.decimals is not None:
         unused = np.maximum(-decimal.decimals - units, 0.0).sum()
         finest = -decimal.decimals if unused >= _CAPPED else finest
-    finest = max(finest, FINEST_EXPONENT)
-    rounding = Rounding(digits=digits, finest=finest, precision=precision)
-    return rounding if _reproduces(rounding, values) else None
+    return _coarsest([replace(coarsest, finest=max(finest, FINEST_EXPONENT))], values)
 
 
-def _explains_better(significant: Rounding | None, decimal: Rounding | None, values: Floats) -> bool:
-    """Whether significant digits are the grid of the values, rather than fixed decimals."""
-    if significant is None or decimal is None:
-        return significant is not None
-    nonzero = values[values != 0]
-    return bool(np.log10(significant.unit(nonzero) / decimal.unit(nonzero)).sum() >= _EVIDENCE)
-
-
-def _common_step(values: Floats, n_rows: int, decimal: Rounding) -> list[Lattice]:
+def _common_step(values: Floats, n_rows: int, decimal: Lattice) -> list[Lattice]:
     """Greatest common divisor of the differences, in units of the last decimal."""
-    assert decimal.decimals is not None
-    power = 10.0**decimal.decimals
+    power = 10.0 ** (decimal.decimals or 0)
     whole = np.rint(values * power).astype(np.int64)
     step = int(np.gcd.reduce(np.diff(whole)))
     seen_often = n_rows >= 10 * len(values)
     if step <= 1 or not (seen_often or (len(values) - 1) * np.log10(step) >= _EVIDENCE):
         return []
-    lattice = Lattice(decimal, offset=int(whole[0]) % step / power, numerator=float(step), denominator=power)
+    lattice = replace(decimal, offset=int(whole[0]) % step / power, numerator=float(step), denominator=power)
     return [lattice] if lattice.holds(values).all() else []
 
 
-def _hidden_step(values: Floats, rounding: Rounding) -> list[Lattice]:
+def _hidden_step(values: Floats, written: Lattice) -> list[Lattice]:
     """A regular lattice that the printed digits hide, such as steps of 0.5128 printed with two decimals."""
     if len(values) < _FEWEST_VALUES:
         return []
     # A printed number is off by half a unit at most, a computed float by a few roundings at the largest one.
-    spacing = np.spacing(np.abs(values).max().astype(rounding.precision)).astype(np.float64)
-    printed = rounding.decimals is not None or rounding.digits is not None
-    tolerance = 2.0 * spacing + (0.500001 * rounding.unit(values) if printed else np.zeros_like(values))
+    spacing = float(np.spacing(np.abs(values).max().astype(written.precision)))
+    tolerance = 2.0 * spacing + 0.500001 * written.unit(values)
     gaps, slack = np.diff(values), tolerance[1:] + tolerance[:-1]
     closest = int(np.argmin(gaps + slack))
-    if gaps[closest] < max(_COARSER * slack[closest], _finest_step(values, rounding.precision)):
+    gap, off = float(gaps[closest]), float(slack[closest])
+    if gap < max(_COARSER * off, _finest_step(values, written.precision)):
         return []
     for parts in (1, 2, 3, 4):
-        low = float(gaps[closest] - slack[closest]) / parts
-        high = float(gaps[closest] + slack[closest]) / parts
+        low, high = (gap - off) / parts, (gap + off) / parts
         telling = tolerance <= high / (2.0 * _COARSER)  # coarsely printed values say nothing of the step
-        chosen = _sample(values[telling], tolerance[telling])
-        if chosen is None:
-            continue
-        lattices = [Lattice(rounding, *formula) for formula in _fit_step(*chosen, (low, high))]
-        exact = [lattice for lattice in lattices if lattice.holds(values).all()]
-        if not exact and printed and lattices:
-            exact = _written_otherwise(lattices[0], values)
-        if exact:
-            return exact[:1]
+        sample = _some(np.flatnonzero(telling))
+        lattices = _regular(written, values[sample], tolerance[sample], low, high)
+        exact = _coarsest(lattices, values)
+        if exact is None and lattices and written.kind != "none":
+            exact = _with_exceptions(lattices[0], written, values)
+        if exact is not None:
+            return [exact]
     return []
 
 
-def _written_otherwise(lattice: Lattice, values: Floats) -> list[Lattice]:
+def _with_exceptions(lattice: Lattice, written: Lattice, values: Floats) -> Lattice | None:
     """The lattice with exceptions for the values that were written one unit beside what it says."""
     missed = values[~lattice.holds(values)]
-    near = np.abs(lattice.nearest(missed) - missed) <= 1.001 * lattice.rounding.unit(missed)
+    near = np.abs(lattice.nearest(missed) - missed) <= 1.001 * written.unit(missed)
     if len(missed) > _MOST_EXCEPTIONS or not near.all():
-        return []
-    corrected = lattice.with_exceptions(values)
-    return [corrected] if corrected.holds(values).all() else []
-
-
-def _sample(values: Floats, tolerance: Floats) -> tuple[Floats, Floats] | None:
-    """Some thousands of the values at most: a run about the median, which shows the step, and a comb."""
-    if len(values) < _FEWEST_VALUES:
         return None
-    index = np.arange(len(values))
-    if len(values) > 4096:
-        middle = len(values) // 2
-        index = np.union1d(index[middle - 1536 : middle + 1536], index[:: len(values) // 512])
-    return values[index], tolerance[index]
+    exceptions = zip(lattice.index(missed).tolist(), missed.tolist(), strict=True)
+    return _coarsest([replace(lattice, exceptions=tuple(sorted(exceptions)))], values)
 
 
-def _fit_step(values: Floats, tolerance: Floats, bounds: tuple[float, float]) -> list[Formula]:
-    """Formulas of a regular lattice that has a point within the tolerance of each value, likeliest first."""
-    narrowed = _narrow(values, tolerance, bounds)
-    if narrowed is None:
+def _some(index: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Some thousands at most: a run about the median, whose values show the step, and a comb."""
+    middle = len(index) // 2
+    if len(index) <= 4096:
+        return index
+    return np.union1d(index[middle - 1536 : middle + 1536], index[:: len(index) // 512])
+
+
+def _regular(written: Lattice, values: Floats, tolerance: Floats, low: float, high: float) -> list[Lattice]:
+    """Regular lattices with a step between two bounds, and a point within the tolerance of each value."""
+    last = len(values) - 1
+    if last + 1 < _FEWEST_VALUES:
         return []
-    low, high = narrowed
+    low, high = _narrow(values, tolerance, low, high)
     middle = 0.5 * (low + high)
     odds = np.log10(middle / (2.0 * tolerance))
-    if odds.sum() - 3.0 * np.median(odds) < _EVIDENCE:
+    ambiguous = (values[-1] - values[0]) * (high - low) >= 0.9 * low * high
+    if low > high or ambiguous or odds.sum() - 3.0 * np.median(odds) < _EVIDENCE:
         return []
-    reference = len(values) // 2
-    index = np.rint((values - values[reference]) / middle)
-    step = _step_through_zero(values, tolerance, index, reference, narrowed)
+    index = np.rint((values - values[len(values) // 2]) / middle)
+    step = _step_through_zero(values, tolerance, index, low, high)
     if step is not None:
-        return _ways_to_compute(0.0, step)
-    return _step_and_offset(values, tolerance, index, narrowed)
-
-
-def _narrow(values: Floats, tolerance: Floats, bounds: tuple[float, float]) -> tuple[float, float] | None:
-    """Narrow the interval of the step by ever longer spans; None where no step fits or it stays wide."""
-    low, high = bounds
-    lag = 1
-    while True:
-        gaps, slack = values[lag:] - values[:-lag], tolerance[lag:] + tolerance[:-lag]
-        for _ in range(20):
-            clear = gaps * (high - low) < 0.4 * low * high  # the number of steps in the span is beyond doubt
-            if not clear.any():
-                break
-            steps = np.maximum(np.rint(gaps[clear] * 2.0 / (low + high)), 1.0)
-            new_low = max(low, float(((gaps - slack)[clear] / steps).max()))
-            new_high = min(high, float(((gaps + slack)[clear] / steps).min()))
-            if new_low > new_high:
-                return None
-            settled = new_high - new_low > 0.9 * (high - low)
-            low, high = new_low, new_high
-            if settled:
-                break
-        if lag == len(values) - 1:
-            return (low, high) if (values[-1] - values[0]) * (high - low) < 0.9 * low * high else None
-        lag = min(2 * lag, len(values) - 1)
-
-
-def _step_through_zero(
-    values: Floats, tolerance: Floats, index: Floats, reference: int, bounds: tuple[float, float]
-) -> Fraction | None:
-    """The simplest fraction for the step of a lattice that passes through zero."""
-    anchor, slack = float(values[reference]), float(tolerance[reference])
-    ends = [end / bound for end in (anchor - slack, anchor + slack) for bound in bounds]
-    first, last = floor(min(ends)), ceil(max(ends))
-    found: list[Fraction] = []
-    for k in range(first, min(last, first + 200) + 1):  # more would mean that the step is hardly known
-        steps = index + k
-        zero = steps == 0
-        if np.any(np.abs(values[zero]) > tolerance[zero]):
-            continue
-        signed = np.where(steps < 0, -values, values)[~zero]
-        counts = np.abs(steps[~zero])
-        low, high = ((signed - tolerance[~zero]) / counts).max(), ((signed + tolerance[~zero]) / counts).min()
-        if 0 < low <= high:
-            found.append(simplest_fraction(float(low), float(high)))
-    return min(found, key=lambda fraction: fraction.denominator, default=None)
-
-
-def _step_and_offset(
-    values: Floats, tolerance: Floats, index: Floats, bounds: tuple[float, float]
-) -> list[Formula]:
-    """The simplest step, then the simplest offset, of a lattice that does not pass through zero."""
-
-    def window(step: float) -> tuple[float, float]:
-        rest = values - index * step
-        return float((rest - tolerance).max()), float((rest + tolerance).min())
-
-    def width(step: float) -> float:
-        low, high = window(step)
-        return high - low
-
-    # The width of the window of offsets is concave in the step: climb to its top, then find its two zeros.
-    low, high = bounds
-    for _ in range(100):
-        left, right = low + (high - low) / 3, high - (high - low) / 3
-        low, high = (left, high) if width(left) < width(right) else (low, right)
-    best = 0.5 * (low + high)
-    if width(best) < 0:
+        return _ways_to_compute(written, 0.0, step)
+    low, high = (_edge(values, tolerance, index, bound) for bound in (low, high))
+    if low > high:
         return []
-    step = simplest_fraction(_edge(width, best, bounds[0]), _edge(width, best, bounds[1]))
-    start, stop = window(float(step))
+    step = simplest_fraction(low, high)
+    rest = values - index * float(step)
+    start, stop = float((rest - tolerance).max()), float((rest + tolerance).min())
     if start > stop:
         return []
     nearest = round(start / float(step))
     shifts = [float(step) * k for k in range(nearest - 8, nearest + 9)]
-    shortest = min(
-        (_shortest_decimal(start - s, stop - s) for s in shifts), key=lambda found: (found[0], abs(found[1]))
-    )
+    decimals = [_shortest_decimal(start - shift, stop - shift) for shift in shifts]
+    shortest = min(decimals, key=lambda decimal: decimal[:2])
     # The shortest decimal may sit where printed halves are ambiguous; the middle of the window does not.
-    return _ways_to_compute(shortest[1], step) + _ways_to_compute(0.5 * (start + stop) - shifts[8], step)
+    offsets = (shortest[-1], 0.5 * (start + stop) - shifts[8])
+    return [lattice for offset in offsets for lattice in _ways_to_compute(written, offset, step)]
 
 
-def _edge(width: Callable[[float], float], inside: float, outside: float) -> float:
-    """Bisection for the last point from `inside` towards `outside` where `width` is not negative."""
+def _narrow(values: Floats, tolerance: Floats, low: float, high: float) -> tuple[float, float]:
+    """Bounds of the step after ever longer gaps between values; crossed where no step fits."""
+    last = len(values) - 1
+    for lag in [*(2**i for i in range(last.bit_length()) if 2**i < last), last]:
+        gaps, slack = values[lag:] - values[:-lag], tolerance[lag:] + tolerance[:-lag]
+        settled = False
+        while low <= high and not settled:
+            clear = gaps * (high - low) < 0.4 * low * high  # the number of steps in the gap is beyond doubt
+            steps = np.maximum(np.rint(gaps[clear] * 2.0 / (low + high)), 1.0)
+            width = high - low
+            low = float(((gaps - slack)[clear] / steps).max(initial=low))
+            high = float(((gaps + slack)[clear] / steps).min(initial=high))
+            settled = high - low >= 0.9 * width
+    return low, high
+
+
+def _edge(values: Floats, tolerance: Floats, index: Floats, step: float) -> float:
+    """The step nearest to one outside for which an offset fits all values.
+
+    Newton's method on the width of the window of offsets, which is concave in the step and linear in pieces.
+    """
     for _ in range(60):
-        middle = 0.5 * (inside + outside)
-        if width(middle) >= 0:
-            inside = middle
-        else:
-            outside = middle
-    return inside
+        rest = values - index * step
+        i, j = int(np.argmax(rest - tolerance)), int(np.argmin(rest + tolerance))
+        gap = values[i] - values[j] - tolerance[i] - tolerance[j]
+        if index[i] == index[j] or gap <= (index[i] - index[j]) * step:
+            break
+        step = float(gap / (index[i] - index[j]))
+    return step
 
 
-def _ways_to_compute(offset: float, step: Fraction) -> list[Formula]:
+def _step_through_zero(
+    values: Floats, tolerance: Floats, index: Floats, low: float, high: float
+) -> Fraction | None:
+    """The simplest fraction for the step of a lattice that passes through zero."""
+    reference = len(values) // 2
+    anchor = values[reference] + np.array([-1.0, 1.0]) * tolerance[reference]
+    ends = np.divide.outer(anchor, [low, high])
+    first, last = floor(ends.min()), ceil(ends.max())
+    steps: list[Fraction] = []
+    for k in range(first, min(last, first + 200) + 1):  # more would mean that the step is hardly known
+        with np.errstate(divide="ignore"):  # a value at zero bounds nothing, and one beside it leaves no step
+            bounds = np.sort(np.stack([values - tolerance, values + tolerance]) / (index + k), axis=0)
+        lowest, highest = float(bounds[0].max()), float(bounds[1].min())
+        if 0 < lowest <= highest:
+            steps.append(simplest_fraction(lowest, highest))
+    return min(steps, key=lambda fraction: fraction.denominator, default=None)
+
+
+def _ways_to_compute(written: Lattice, offset: float, step: Fraction) -> list[Lattice]:
     """Ways to compute ``offset + k · step`` that differ in float rounding: one of them made the values."""
     value = float(step)
     ways = [(float(step.numerator), float(step.denominator)), (1.0, float(f"{1.0 / value:.12g}"))]
     ways += [(value + k * float(np.spacing(value)), 1.0) for k in (0, 1, -1, 2, -2, 3, -3, 4, -4)]
-    return [(offset, *way) for way in ways]
+    return [replace(written, offset=offset, numerator=up, denominator=down) for up, down in ways]
 
 
-def _shortest_decimal(low: float, high: float) -> tuple[int, float]:
-    """Digits after the point, and value, of the shortest decimal number in an interval."""
+def _shortest_decimal(low: float, high: float) -> tuple[int, float, float]:
+    """Digits after the point, size, and value of the shortest decimal number in an interval."""
     for decimals in range(16):
         power = 10.0**decimals
         first = ceil(low * power)
         if first <= high * power:
-            return decimals, min(max(first, 0), floor(high * power)) / power
-    return 16, 0.5 * (low + high)
+            value = min(max(first, 0), floor(high * power)) / power
+            return decimals, abs(value), value
+    return 16, abs(low + high), 0.5 * (low + high)
 
 
-def simplest_fraction(low: float, high: float) -> Fraction:
+def simplest_fraction(low: float | Fraction, high: float | Fraction) -> Fraction:
     """The fraction of smallest denominator in a closed interval, by continued fractions.
 
     Examples
@@ -325,22 +268,8 @@ def simplest_fraction(low: float, high: float) -> Fraction:
     >>> simplest_fraction(0.51281, 0.51283)
     Fraction(20, 39)
     """
-    a, b = Fraction(low), Fraction(high)
-    if a < 0 < b or a == 0 or b == 0:
-        return Fraction(0)
-    if b < 0:
-        return -simplest_fraction(-high, -low)
-    terms: list[int] = []
-    while True:
-        whole = floor(a)
-        if whole == a:
-            break
-        if whole + 1 <= b:
-            whole += 1
-            break
-        terms.append(whole)
-        a, b = 1 / (b - whole), 1 / (a - whole)
-    result = Fraction(whole)
-    for term in reversed(terms):
-        result = term + 1 / result
-    return result
+    whole = ceil(low)
+    if whole <= high:
+        return Fraction(whole)
+    low, high = (Fraction(end) - (whole - 1) for end in (low, high))
+    return whole - 1 + 1 / simplest_fraction(1 / high, 1 / low)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from latentflow.bijection import Chain
 from latentflow.data.columns import ColumnTreatment
 from latentflow.data.lattice import Floats
 from latentflow.data.treatment import TableTreatment
@@ -170,7 +171,7 @@ class Preprocessor:
         """
         table = _checked_table(X, self.columns, first_row)
         self.table.check(table, first_row)
-        return self.table.continuous(table, rng)
+        return self.table.forward(table, rng)[0]
 
     def forward(
         self, X: ArrayLike, rng: np.random.Generator | None = None, *, first_row: int = 0
@@ -189,8 +190,11 @@ class Preprocessor:
 
     def whiten(self, continuous: Floats) -> tuple[Floats, Floats]:
         """The smooth part of `forward`: continuous rows (n, d) to x (n, d) and log|det| (n,)."""
-        squeezed, log_det = self.table.squeeze(continuous)
-        return self.whitening.forward(squeezed), log_det + self.whitening.log_det
+        return self._smooth.forward(continuous)
+
+    @property
+    def _smooth(self) -> Chain:
+        return Chain((self.table.tails, self.whitening))
 
     def inverse(self, x: ArrayLike) -> Floats:
         """Undo `forward`.
@@ -220,7 +224,7 @@ class Preprocessor:
             raise PreprocessingError(
                 f"whitened coordinate {j} of row {row} (counted from 0) is {whitened[row, j]}"
             )
-        return self.table.restore(self.whitening.inverse(whitened))
+        return self.table.inverse(self._smooth.inverse(whitened))
 
     def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """A JSON-able dictionary and named arrays that hold everything, exactly."""

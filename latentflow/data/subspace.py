@@ -73,7 +73,8 @@ class Dependence:
         """The dependent columns; (n, m). `ties` are those of the dependent columns."""
         predicted = self.predict(kept_values)
         for i, tie in enumerate(ties):
-            predicted[:, i] = (tie.snap if self.snapped[i] else tie.cast)(predicted[:, i])
+            numbers = tie.lattice if self.snapped[i] else tie.floats
+            predicted[:, i] = numbers.nearest(predicted[:, i])
         return predicted
 
     def describe(self, k: int, kept_names: Sequence[str]) -> str:
@@ -160,7 +161,7 @@ def _suspects(factor: Floats, limits: Sequence[float]) -> NDArray[np.intp]:
 def _verdict(predicted: Floats, values: Floats, ties: Ties, scale: float) -> bool | None:
     """None where the combination does not give a column back; else whether it needs rounding."""
     residual = float(np.abs(predicted - values).max())
-    if residual < 0.1 * ties.step and np.array_equal(ties.snap(predicted), values):
+    if residual < 0.1 * ties.step and np.array_equal(ties.lattice.nearest(predicted), values):
         return True
     if ties.dequantised:
         return None

@@ -53,18 +53,47 @@ class Tails:
     center: float
     scale: float
 
-    def forward(self, values: Floats) -> Floats:
-        """Squeeze the tails; (n,) to (n,)."""
-        return self.center + self.scale * np.arcsinh((values - self.center) / self.scale)
-
-    def log_slope(self, values: Floats) -> Floats:
-        """log dy/dv at `values`, never positive; (n,)."""
-        return -np.log(np.hypot(1.0, (values - self.center) / self.scale))
+    def forward(self, values: Floats) -> tuple[Floats, Floats]:
+        """Squeeze the tails, with log dy/dv in nats, never positive; (n,) to two (n,)."""
+        angle = (values - self.center) / self.scale
+        return self.center + self.scale * np.arcsinh(angle), -np.log(np.hypot(1.0, angle))
 
     def inverse(self, squeezed: Floats) -> Floats:
         """Undo `forward`; (n,) to (n,). Finite for every finite number."""
         angle = (squeezed - self.center) / self.scale
         return self.center + self.scale * np.sinh(np.clip(angle, -_LARGEST_ANGLE, _LARGEST_ANGLE))
+
+
+@dataclass(frozen=True)
+class TableTails:
+    """The bijection of all columns that the flow lives on: `columns` has None for those that are left alone."""
+
+    columns: tuple[Tails | None, ...]
+
+    def log_slopes(self, continuous: Floats) -> Floats:
+        """log dy/dv of each value in nats; (n, d) to (n, d)."""
+        slopes = np.zeros_like(continuous)
+        for i, tails in enumerate(self.columns):
+            if tails is not None:
+                slopes[:, i] = tails.forward(continuous[:, i])[1]
+        return slopes
+
+    def forward(self, continuous: Floats) -> tuple[Floats, Floats]:
+        """Squeeze the tails, (n, d) to (n, d), with the log|det| of each row in nats, (n,)."""
+        squeezed, log_det = continuous.copy(), np.zeros(len(continuous))
+        for i, tails in enumerate(self.columns):
+            if tails is not None:
+                squeezed[:, i], log_slope = tails.forward(continuous[:, i])
+                log_det += log_slope
+        return squeezed, log_det
+
+    def inverse(self, squeezed: Floats) -> Floats:
+        """Undo `forward`; (n, d) to (n, d)."""
+        continuous = squeezed.copy()
+        for i, tails in enumerate(self.columns):
+            if tails is not None:
+                continuous[:, i] = tails.inverse(squeezed[:, i])
+        return continuous
 
 
 def robust_scale(values: Floats) -> float:

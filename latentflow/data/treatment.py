@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentflow.data.columns import ColumnTreatment, treat_column
-from latentflow.data.hashing import column_uniforms, hash_rows
+from latentflow.data.hashing import hashed_uniforms
 from latentflow.data.lattice import Floats
 from latentflow.data.subspace import Dependence, find_dependence
+from latentflow.data.tails import TableTails
 from latentflow.data.ties import find_ties
 from latentflow.errors import LatentFlowError, PreprocessingError
 
@@ -92,7 +93,7 @@ class TableTreatment:
             )
         constants = np.where(np.isin(np.arange(len(names)), varying), 0.0, table[0])
         fitted = cls(tuple(columns), constants, dependence, seed)
-        squeezed, _ = fitted.squeeze(fitted.continuous(table, None))
+        squeezed, _ = fitted.tails.forward(fitted.forward(table)[0])
         for i, j in enumerate(fitted.kept):
             columns[j] = columns[j].located(squeezed[:, i], train)
         return replace(fitted, columns=tuple(columns)), squeezed
@@ -132,7 +133,7 @@ class TableTreatment:
 
     @staticmethod
     def _reason(column: ColumnTreatment) -> str:
-        if column.ties is None or column.ties.lattice is None:
+        if column.ties is None or column.ties.lattice.kind == "none":
             return f"where it was always {column.center!r} in the table fitted to"
         return f"which is off the lattice it had in the table fitted to ({column.ties.lattice.describe()})"
 
@@ -146,36 +147,31 @@ class TableTreatment:
             f"{reason}, and could not be restored; leave such rows out, or fit to a table that holds them"
         )
 
-    def continuous(self, table: Floats, rng: np.random.Generator | None) -> Floats:
-        """Dequantise the kept columns of a checked table; (n, D) to (n, d), in the user's units."""
+    def forward(self, table: Floats, rng: np.random.Generator | None = None) -> tuple[Floats, Floats]:
+        """Dequantise the kept columns of a checked table; (n, D) to (n, d), with log|det| 0, (n,)."""
         kept = self.kept
         result = table[:, kept]
         spread = [i for i, j in enumerate(kept) if self.columns[j].spreads]
-        if not spread:
-            return result
-        hashes = hash_rows(table, self.seed) if rng is None else np.empty(0, dtype=np.uint64)
-        for i in spread:
-            j = int(kept[i])
-            uniforms = rng.random(len(table)) if rng is not None else column_uniforms(hashes, j)
-            result[:, i] = self.columns[j].dequantise(result[:, i], uniforms)
-        return result
+        if spread and rng is None:
+            uniforms = hashed_uniforms(table, self.seed, kept[spread].tolist())
+        elif rng is not None:
+            uniforms = rng.random((len(spread), len(table))).T
+        for k, i in enumerate(spread):
+            result[:, i] = self.columns[kept[i]].dequantise(result[:, i], uniforms[:, k])
+        return result, np.zeros(len(table))
 
-    def squeeze(self, continuous: Floats) -> tuple[Floats, Floats]:
-        """Continuous to squeezed, (n, d) to (n, d), with the log|det| of each row in nats, (n,)."""
-        squeezed = continuous.copy()
-        log_det = np.zeros(len(continuous))
-        for i, j in enumerate(self.kept):
-            squeezed[:, i], log_slope = self.columns[j].forward(continuous[:, i])
-            if log_slope is not None:
-                log_det += log_slope
-        return squeezed, log_det
+    @property
+    def tails(self) -> TableTails:
+        """What squeezes the tails of the kept columns."""
+        return TableTails(tuple(self.columns[j].squeeze for j in self.kept))
 
-    def restore(self, squeezed: Floats) -> Floats:
-        """Squeezed to raw, (n, d) to (n, D): exact values, constants and dependent columns included."""
-        table = np.tile(self.constants, (len(squeezed), 1))
+    def inverse(self, continuous: Floats) -> Floats:
+        """Continuous to raw, (n, d) to (n, D): exact values, constants and dependent columns included."""
+        table = np.tile(self.constants, (len(continuous), 1))
         kept = self.kept
         for i, j in enumerate(kept):
-            table[:, j] = self.columns[j].inverse(squeezed[:, i])
+            ties = self.columns[j].ties
+            table[:, j] = continuous[:, i] if ties is None else ties.restore(continuous[:, i])
         dependent = self._where("dependent")
         if len(dependent):
             table[:, dependent] = self._restore_dependent(table[:, kept])

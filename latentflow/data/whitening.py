@@ -67,9 +67,10 @@ class Whitening:
         """log|det ∂x/∂c| in nats, the same for every row."""
         return -float(np.log(self.scale).sum() + 0.5 * np.log(self.variances).sum())
 
-    def forward(self, columns: Floats) -> Floats:
-        """Whiten; (n, d) to (n, d)."""
-        return ((columns - self.center) / self.scale) @ (self.basis / np.sqrt(self.variances))
+    def forward(self, columns: Floats) -> tuple[Floats, Floats]:
+        """Whiten, (n, d) to (n, d), with log|det| in nats, (n,)."""
+        whitened = ((columns - self.center) / self.scale) @ (self.basis / np.sqrt(self.variances))
+        return whitened, np.full(len(columns), self.log_det)
 
     def inverse(self, whitened: Floats) -> Floats:
         """Undo `forward`; (n, d) to (n, d)."""

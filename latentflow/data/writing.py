@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from latentflow.data.atomic import replacing
 from latentflow.data.hdf5 import HDF5_SUFFIXES, MAIN_KEY_ATTRIBUTE
 from latentflow.data.parquet import import_pyarrow
 from latentflow.data.source import as_text, default_names, unique_names
@@ -74,7 +75,6 @@ class TableWriter:
         self._attrs = dict(attrs or {})
         self._suffix = self.path.suffix.lower()
         self._gathered = self.path.with_name(f".{self.path.name}.{os.getpid()}.h5")
-        self._poured = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
         self._extras: list[str] = []
         if self._suffix not in WRITABLE_SUFFIXES:
             raise DataError(
@@ -117,9 +117,8 @@ class TableWriter:
             raise DataError(f"{self.path} cannot be written: {str(failure).splitlines()[0]}") from None
         finally:
             self._file.close()
-            for leftover in (self._gathered, self._poured):
-                with contextlib.suppress(OSError):
-                    leftover.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self._gathered.unlink(missing_ok=True)
 
     def write(self, chunk: ArrayLike) -> None:
         """Append rows, (m, d), to the main table."""
@@ -190,17 +189,17 @@ class TableWriter:
             self._file.close()
             os.replace(self._gathered, self.path)
             return
-        if self._suffix == ".npy":
-            self._pour_npy()
-        elif self._suffix == ".parquet":
-            self._pour_parquet()
-        else:
-            self._pour_text(_DELIMITERS[self._suffix])
-        os.replace(self._poured, self.path)
+        with replacing(self.path) as beside:
+            if self._suffix == ".npy":
+                self._pour_npy(beside)
+            elif self._suffix == ".parquet":
+                self._pour_parquet(beside)
+            else:
+                self._pour_text(beside, _DELIMITERS[self._suffix])
 
-    def _pour_npy(self) -> None:
+    def _pour_npy(self, path: Path) -> None:
         source = self._file[self.key]
-        with self._poured.open("wb") as file:
+        with path.open("wb") as file:
             header = {
                 "descr": np.lib.format.dtype_to_descr(self.dtype),
                 "fortran_order": False,
@@ -210,8 +209,8 @@ class TableWriter:
             for start in range(0, self.n_rows, _POUR_ROWS):
                 file.write(source[start : start + _POUR_ROWS].tobytes())
 
-    def _pour_text(self, delimiter: str) -> None:
-        with self._poured.open("w", encoding="utf-8", newline="") as file:
+    def _pour_text(self, path: Path, delimiter: str) -> None:
+        with path.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
             names = self._flat_names()
             # Names that are all numbers, or start like a comment, are told from data by their quotes.
@@ -221,7 +220,7 @@ class TableWriter:
             for columns in self._flat_columns():
                 writer.writerows(zip(*(column.tolist() for column in columns), strict=True))
 
-    def _pour_parquet(self) -> None:
+    def _pour_parquet(self, path: Path) -> None:
         arrow = import_pyarrow()
         names = self._flat_names()
         writer = None
@@ -231,7 +230,7 @@ class TableWriter:
                 if writer is None:
                     texts = {name: str(value) for name, value in self._attrs.items()}
                     schema = table.schema.with_metadata(texts)
-                    writer = arrow.parquet.ParquetWriter(self._poured, schema)
+                    writer = arrow.parquet.ParquetWriter(path, schema)
                 writer.write_table(table.cast(schema))
         finally:
             if writer is not None:

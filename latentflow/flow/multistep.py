@@ -20,16 +20,13 @@ from torch import Tensor
 
 from latentflow.flow.predictions import PREDICTIONS
 from latentflow.flow.quadrature import polynomial_weights
-from latentflow.flow.runge_kutta import RK4
+from latentflow.flow.runge_kutta import RK4, slope_of_v
+from latentflow.flow.stepping import Solver, VPrediction
 
-#: F(u, y) at u = log σ; u is a tensor where the grid is to be differentiated.
-VPrediction = Callable[[Any, Tensor], Tensor]
+__all__ = ["Multistep", "Step", "VPrediction", "combine"]
+
 #: Where the values lie on the axis of the polynomial.
 AXES: dict[str, Callable[[Tensor], Tensor]] = {"log_sigma": lambda u: u, "sigma": torch.exp}
-
-
-#: A point at which the v-prediction was evaluated, and the v-prediction.
-Kept = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -38,11 +35,14 @@ class Step:
 
     Attributes
     ----------
+    start, end : u₀ and u₁
     scale : S(u₁)/S(u₀)
     of_state, of_v : α and β at u₀
     predictor, corrector : weights of the predictions up to u₀, and up to u₁; the latter empty without a corrector
     """
 
+    start: Any
+    end: Any
     scale: Any
     of_state: Any
     of_v: Any
@@ -58,12 +58,17 @@ class Step:
 
     def frozen(self) -> Step:
         """The same as floats."""
-        predictor, corrector = (torch.as_tensor(part).tolist() for part in (self.predictor, self.corrector))
-        return Step(float(self.scale), float(self.of_state), float(self.of_v), predictor, corrector)
+        numbers = map(float, (self.start, self.end, self.scale, self.of_state, self.of_v))
+        weights = (torch.as_tensor(part).tolist() for part in (self.predictor, self.corrector))
+        return Step(*numbers, *weights)
+
+
+#: Of the step before: its coefficients, its start corrected, and the predictions so far, newest first.
+Memory = tuple[Step, Tensor, list[Tensor]]
 
 
 @dataclass(frozen=True)
-class Multistep:
+class Multistep(Solver):
     """A multistep method.
 
     Parameters
@@ -96,45 +101,22 @@ class Multistep:
         """One a step, and three more for each that starts it."""
         return steps + 3 * min(steps, self.order - 1) * self.started
 
-    def integrate(
-        self,
-        v_prediction: VPrediction,
-        y: Tensor,
-        grid: Sequence[float] | Tensor,
-        kept: list[Kept] | None = None,
-    ) -> Tensor:
-        """State at the end of a grid.
-
-        Parameters
-        ----------
-        v_prediction : callable
-        y : Tensor
-            State at ``grid[0]``.
-        grid : sequence of float, or Tensor
-            u = log σ, increasing or decreasing; by a tensor the result can be differentiated.
-        kept : list, optional
-            Takes the point and the v-prediction of each evaluation at a node.
-
-        Returns
-        -------
-        Tensor, shape of y
-        """
-        plan = self.plan(grid)
-        point, history = y, list[Tensor]()
-        for n, step in enumerate(plan):
-            found = v_prediction(grid[n], point)
-            if kept is not None:
-                kept.append((point, found))
-            history = [step.predict(point, found), *history][: self.order]
-            if n and self.corrector:
-                y = combine(plan[n - 1].scale, y, plan[n - 1].corrector, history)
-            if self.started and n < self.order - 1:
-                point = _runge_kutta(v_prediction, point, found, grid[n], grid[n + 1])
-            else:
-                point = combine(step.scale, y, step.predictor, history)
-            if not self.corrector:
-                y = point
-        return point
+    def step(
+        self, v_prediction: VPrediction, part: Step, y: Tensor, memory: Memory | None = None
+    ) -> tuple[Tensor, Memory]:
+        """Correct the state at the start by the prediction there, and extrapolate to the end."""
+        last, corrected, history = memory or (None, y, [])
+        value = v_prediction(part.start, y)
+        history = [part.predict(y, value), *history][: self.order]
+        if not self.corrector:
+            corrected = y
+        elif last is not None:
+            corrected = combine(last.scale, corrected, last.corrector, history)
+        if self.started and len(history) < self.order:
+            ahead = _started(v_prediction, part, y, value)
+        else:
+            ahead = combine(part.scale, corrected, part.predictor, history)
+        return ahead, (part, corrected, history)
 
     def plan(self, grid: Sequence[float] | Tensor) -> list[Step]:
         """Coefficients of every step: floats, or tensors where the grid is to be differentiated."""
@@ -149,7 +131,7 @@ class Multistep:
         predictors = self._weights(grid, most, 0)
         correctors = self._weights(grid, most, 1) if self.corrector else [()] * len(predictors)
         return [
-            Step(scale[n + 1] / scale[n], of_state[n], of_v[n], predictor, corrector)
+            Step(grid[n], grid[n + 1], scale[n + 1] / scale[n], of_state[n], of_v[n], predictor, corrector)
             for n, (predictor, corrector) in enumerate(zip(predictors, correctors, strict=True))
         ]
 
@@ -189,11 +171,11 @@ def combine(scale: Any, y: Tensor, weights: Sequence[Any] | Tensor, values: Sequ
     return moved
 
 
-def _runge_kutta(v_prediction: VPrediction, y: Tensor, found: Tensor, u: Any, end: Any) -> Tensor:
-    """A classical Runge–Kutta step whose first v-prediction is known."""
-    known = [found]
+def _started(v_prediction: VPrediction, part: Step, y: Tensor, value: Tensor) -> Tensor:
+    """The end of a classical Runge–Kutta step whose first v-prediction is known."""
 
-    def remembered(at: float, state: Tensor) -> Tensor:
-        return known.pop() if known else v_prediction(at, state)
+    def drift(u: float, state: Tensor) -> Tensor:
+        return v_prediction(u, state) * slope_of_v(u)
 
-    return RK4.integrate(remembered, y, (float(u), float(end)))
+    u, end = float(part.start), float(part.end)
+    return RK4.advance(drift, u, y, end - u, [value * slope_of_v(u)])

@@ -13,7 +13,7 @@ z = y(σ_max).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 
@@ -23,13 +23,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import jvp
 
-from latentflow.flow.blending import Blended
-from latentflow.flow.multistep import Kept, Multistep
+from latentflow.errors import LatentFlowError
+from latentflow.flow.adaptive import Adaptive
+from latentflow.flow.multistep import Multistep
 from latentflow.flow.preimage import Encoder, solve
 from latentflow.flow.shooting import Pass, Trajectory
-from latentflow.flow.solvers import SOLVERS, Solver
+from latentflow.flow.solvers import integrator_of
+from latentflow.flow.stepping import Kept, Solver
 from latentflow.score.denoisers import Denoiser
-from latentflow.score.frozen import FieldAt
+from latentflow.score.fields import Field
 from latentflow.score.tensors import as_tensor
 
 #: Up to this many coordinates the trace is exact; beyond, it is Hutchinson's estimate.
@@ -38,6 +40,8 @@ EXACT_TRACE_DIMENSION = 256
 TRACE_PROBES = 32
 #: Numbers (rows × columns) integrated at once; within an evaluation rows are taken as many as the caches hold.
 CHUNK_ELEMENTS, GPU_CHUNK_ELEMENTS = 1 << 16, 1 << 22
+#: Numbers of latents and Jacobians that are held at once, part by part.
+NUMBERS_AT_ONCE = 1 << 22
 #: Fields kept, over the nodes of the grid: Runge–Kutta methods evaluate between nodes too.
 _FIELDS_KEPT = 8
 
@@ -55,9 +59,9 @@ class ProbabilityFlow:
         Trained or in closed form.
     sigmas : sequence of float
         Increasing noise levels σ_min … σ_max.
-    solver : str or Solver
-        A name in :data:`latentflow.flow.solvers.SOLVERS`, or a solver itself, such as one whose orders were blended
-        for this grid.
+    solver : str or Solver or Adaptive
+        A name that :func:`latentflow.flow.solvers.integrator_of` knows, or a solver itself, such as one whose orders
+        were blended for this grid.
 
     Notes
     -----
@@ -67,7 +71,7 @@ class ProbabilityFlow:
 
     denoiser: Denoiser
     sigmas: Sequence[float] | np.ndarray
-    solver: str | Solver = "ab4"
+    solver: str | Solver | Adaptive = "ab4"
 
     def tensor(self, values: NDArray[np.float64]) -> Tensor:
         """Values as a tensor of the denoiser's device and dtype; of double precision where it holds no numbers."""
@@ -75,7 +79,15 @@ class ProbabilityFlow:
 
     @property
     def evaluations(self) -> int:
-        """Denoiser evaluations of one encoding."""
+        """Denoiser evaluations of one encoding.
+
+        Raises
+        ------
+        LatentFlowError
+            If the solver is adaptive: its evaluations depend on the rows.
+        """
+        if isinstance(self._method, Adaptive):
+            raise LatentFlowError(f"the evaluations of the adaptive solver {self.solver} depend on the rows")
         return self._method.evaluations(len(self.sigmas) - 1)
 
     def encode(self, x: Tensor) -> Tensor:
@@ -124,6 +136,12 @@ class ProbabilityFlow:
         state = torch.cat(parts)
         return state[:, :, 0], state[:, :, 1:]
 
+    def jacobian_parts(self, x: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:
+        """Which rows, their latents (m, d) and ∂z/∂x (m, d, d), part by part: those of many rows do not fit at once."""
+        size = max(1, NUMBERS_AT_ONCE // (x.shape[1] * (x.shape[1] + 1)))
+        for start in range(0, max(1, len(x)), size):
+            yield slice(start, start + size), *self.encode_with_jacobian(x[start : start + size])
+
     def encode_along(self, x: Tensor, directions: Tensor) -> Tensor:
         """(∂z/∂x) v for one direction v of each row: the tangent of the encoder, shape (n, d)."""
         return self._along(self._forward, x, directions)
@@ -144,8 +162,8 @@ class ProbabilityFlow:
         trace; they agree to about ten times the accuracy of the latents. A sign below zero would tell that the
         discrete map folds.
         """
-        z, jacobian = self.encode_with_jacobian(x)
-        sign, log_det = torch.linalg.slogdet(jacobian)
+        parts = [(z, *torch.linalg.slogdet(jacobian)) for _, z, jacobian in self.jacobian_parts(x)]
+        z, sign, log_det = map(torch.cat, zip(*parts, strict=True))
         return z, sign, log_det
 
     def decode(self, z: Tensor, *, tolerance: float | None = None, rounds: int = 30) -> tuple[Tensor, Tensor]:
@@ -182,8 +200,8 @@ class ProbabilityFlow:
             return torch.cat([jvp(integration, (part,), (along,))[1] for part, along in pairs])
 
     @property
-    def _method(self) -> Solver:
-        return SOLVERS[self.solver] if isinstance(self.solver, str) else self.solver
+    def _method(self) -> Solver | Adaptive:
+        return integrator_of(self.solver) if isinstance(self.solver, str) else self.solver
 
     @property
     def _matching(self) -> float:
@@ -196,21 +214,20 @@ class ProbabilityFlow:
         return nodes
 
     @cached_property
-    def _fields(self) -> dict[float, FieldAt]:
+    def _fields(self) -> dict[float, Field]:
         return {}
 
     def _rows_of_tangents(self, directions: int) -> int:
         """Rows that are fastest at once where each brings tangents."""
         return max(16, self._field(self._nodes[0]).rows_at_once // directions)
 
-    def _field(self, u: float) -> FieldAt:
+    def _field(self, u: float) -> Field:
         """The field at u = log σ, made once: the nodes are the same for all rows."""
         field = self._fields.get(u)
         if field is None:
             field = self.denoiser.at(math.exp(u))
-            if len(self._fields) < _FIELDS_KEPT * len(
-                self.sigmas
-            ):  # an adaptive solver never meets a node again
+            # an adaptive solver never meets a node again
+            if len(self._fields) < _FIELDS_KEPT * len(self.sigmas):
                 self._fields[u] = field
         return field
 
@@ -237,7 +254,7 @@ class ProbabilityFlow:
         return self._matching * trajectory.moved_start(self._v_prediction, self._nodes, miss, by)
 
     def _backward(self, z: Tensor) -> Tensor:
-        method = self._method.returning if isinstance(self._method, Blended) else self._method
+        method = self._method.returning if isinstance(self._method, Solver) else self._method
         return method.integrate(self._v_prediction, z, self._nodes[::-1]) * self._matching
 
     def _integrate_augmented(self, x: Tensor, trace: Trace) -> Tensor:

@@ -6,19 +6,20 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import torch
 from torch import Tensor
 
 from latentflow.flow.predictions import PREDICTIONS
 from latentflow.flow.quadrature import polynomial_weights
+from latentflow.flow.stepping import Solver, VPrediction
 
 Drift = Callable[[float, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
-class RungeKutta:
+class RungeKutta(Solver):
     """Explicit Runge–Kutta method from its Butcher tableau (Hairer, Nørsett & Wanner 1993, § II.1).
 
     Parameters
@@ -27,7 +28,7 @@ class RungeKutta:
         Order of convergence.
     nodes : sequence of float
         cᵢ, one per stage.
-    stages : sequence of sequences of float
+    matrix : sequence of sequences of float
         aᵢⱼ, the strictly lower triangle: row i has i entries.
     weights : sequence of float
         bᵢ.
@@ -35,33 +36,41 @@ class RungeKutta:
 
     order: int
     nodes: Sequence[float]
-    stages: Sequence[Sequence[float]]
+    matrix: Sequence[Sequence[float]]
     weights: Sequence[float]
 
-    def evaluations(self, steps: int) -> int:
-        """Stages times steps."""
-        return len(self.nodes) * steps
+    @property
+    def stages(self) -> int:
+        """As many as there are nodes."""
+        return len(self.nodes)
 
-    def step(self, drift: Drift, u: float, y: Tensor, du: float) -> Tensor:
-        """State at u + du, shape of y, for dy/du = drift(u, y)."""
-        slopes: list[Tensor] = []
-        for node, row in zip(self.nodes, self.stages, strict=True):
+    def advance(self, drift: Drift, u: float, y: Tensor, du: float, slopes: Sequence[Tensor] = ()) -> Tensor:
+        """State at u + du, shape of y, for any dy/du = drift(u, y); the first slopes may be known."""
+        slopes = list(slopes)
+        for node, row in islice(zip(self.nodes, self.matrix, strict=True), len(slopes), None):
             slopes.append(drift(u + node * du, _advance(y, du, row, slopes)))
         return _advance(y, du, self.weights, slopes)
 
-    def integrate(self, v_prediction: Drift, y: Tensor, grid: Sequence[float]) -> Tensor:
-        """State at the end of a grid of u = log σ, by the v-prediction F(u, y) of the state."""
+    def step(
+        self, v_prediction: VPrediction, part: tuple[float, float], y: Tensor, memory: None = None
+    ) -> tuple[Tensor, None]:
+        """One step of the flow in u = log σ."""
 
         def drift(u: float, state: Tensor) -> Tensor:
-            return v_prediction(u, state) * (-0.5 / math.cosh(u))
+            return v_prediction(u, state) * slope_of_v(u)
 
-        return integrate(self, drift, y, grid)
+        return self.advance(drift, part[0], y, part[1] - part[0]), None
+
+
+def slope_of_v(u: float) -> float:
+    """−σ/(1+σ²) at u = log σ: dy/du for a v-prediction of one."""
+    return -0.5 / math.cosh(u)
 
 
 def integrate(solver: RungeKutta, drift: Drift, y: Tensor, grid: Sequence[float]) -> Tensor:
     """State at the end of a grid of any ordinary differential equation dy/du = drift(u, y), shape of y."""
-    for u, u_next in pairwise(grid):
-        y = solver.step(drift, u, y, u_next - u)
+    for u, end in pairwise(grid):
+        y = solver.advance(drift, u, y, end - u)
     return y
 
 
@@ -86,10 +95,43 @@ DORMAND_PRINCE = RungeKutta(
     ),
     (35 / 384, 0.0, 500 / 1113, 125 / 192, -2187 / 6784, 11 / 84),
 )
+# Prince & Dormand 1981, RK8(7)13M, the eighth-order weights
+PRINCE_DORMAND = RungeKutta(
+    8,
+    (0.0, 1 / 18, 1 / 12, 1 / 8, 5 / 16, 3 / 8, 59 / 400, 93 / 200, 5490023248 / 9719169821, 13 / 20,
+     1201146811 / 1299019798, 1.0, 1.0),
+    (
+        (),
+        (1 / 18,),
+        (1 / 48, 1 / 16),
+        (1 / 32, 0.0, 3 / 32),
+        (5 / 16, 0.0, -75 / 64, 75 / 64),
+        (3 / 80, 0.0, 0.0, 3 / 16, 3 / 20),
+        (29443841 / 614563906, 0.0, 0.0, 77736538 / 692538347, -28693883 / 1125000000, 23124283 / 1800000000),
+        (16016141 / 946692911, 0.0, 0.0, 61564180 / 158732637, 22789713 / 633445777, 545815736 / 2771057229,
+         -180193667 / 1043307555),
+        (39632708 / 573591083, 0.0, 0.0, -433636366 / 683701615, -421739975 / 2616292301, 100302831 / 723423059,
+         790204164 / 839813087, 800635310 / 3783071287),
+        (246121993 / 1340847787, 0.0, 0.0, -37695042795 / 15268766246, -309121744 / 1061227803,
+         -12992083 / 490766935, 6005943493 / 2108947869, 393006217 / 1396673457, 123872331 / 1001029789),
+        (-1028468189 / 846180014, 0.0, 0.0, 8478235783 / 508512852, 1311729495 / 1432422823,
+         -10304129995 / 1701304382, -48777925059 / 3047939560, 15336726248 / 1032824649,
+         -45442868181 / 3398467696, 3065993473 / 597172653),
+        (185892177 / 718116043, 0.0, 0.0, -3185094517 / 667107341, -477755414 / 1098053517,
+         -703635378 / 230739211, 5731566787 / 1027545527, 5232866602 / 850066563, -4093664535 / 808688257,
+         3962137247 / 1805957418, 65686358 / 487910083),
+        (403863854 / 491063109, 0.0, 0.0, -5068492393 / 434740067, -411421997 / 543043805,
+         652783627 / 914296604, 11173962825 / 925320556, -13158990841 / 6184727034, 3936647629 / 1978049680,
+         -160528059 / 685178525, 248638103 / 1413531060, 0.0),
+    ),
+    (14005451 / 335480064, 0.0, 0.0, 0.0, 0.0, -59238493 / 1068277825, 181606767 / 758867731,
+     561292985 / 797845732, -1041891430 / 1371343529, 760417239 / 1151165299, 118820643 / 751138087,
+     -528747749 / 2220607170, 1 / 4),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
-class ExponentialMidpoint:
+class ExponentialMidpoint(Solver):
     """The midpoint rule for a prediction; of the noise, DPM-Solver-2 (Lu et al. 2022, arXiv 2206.00927, algorithm 1).
 
     Parameters
@@ -101,17 +143,19 @@ class ExponentialMidpoint:
     prediction: str
     order: int = 2
 
-    def evaluations(self, steps: int) -> int:
-        """Two a step."""
-        return 2 * steps
+    @property
+    def stages(self) -> int:
+        """At the start and in the middle."""
+        return 2
 
-    def integrate(self, v_prediction: Drift, y: Tensor, grid: Sequence[float]) -> Tensor:
-        """State at the end of a grid of u = log σ, by the v-prediction F(u, y) of the state."""
-        for u, u_next in pairwise(grid):
-            middle = 0.5 * (u + u_next)
-            half = self._move(u, u, y, v_prediction(u, y), y, middle)
-            y = self._move(u, middle, half, v_prediction(middle, half), y, u_next)
-        return y
+    def step(
+        self, v_prediction: VPrediction, part: tuple[float, float], y: Tensor, memory: None = None
+    ) -> tuple[Tensor, None]:
+        """Half a step, and a whole one by what is predicted there."""
+        u, end = part
+        middle = 0.5 * (u + end)
+        half = self._move(u, u, y, v_prediction(u, y), y, middle)
+        return self._move(u, middle, half, v_prediction(middle, half), y, end), None
 
     def _move(
         self, u: float, at: float, state: Tensor, v_prediction: Tensor, y: Tensor, end: float

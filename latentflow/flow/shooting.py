@@ -16,8 +16,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from latentflow.flow.multistep import Kept, Multistep, VPrediction, combine
+from latentflow.flow.multistep import Multistep
 from latentflow.flow.solvers import PREDICTOR_CORRECTORS
+from latentflow.flow.stepping import Kept, VPrediction
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Trajectory:
 
     @classmethod
     def of(cls, kept: Sequence[Kept]) -> Trajectory:
-        """From what :meth:`latentflow.flow.multistep.Multistep.integrate` kept."""
+        """From what :meth:`latentflow.flow.stepping.Solver.integrate` kept."""
         points, v_predictions = zip(*kept, strict=True)
         return cls(torch.stack(points), torch.stack(v_predictions))
 
@@ -85,17 +86,12 @@ class Trajectory:
         """
         last = len(grid) - 1
         nodes = [*range(last - 1, 0, -by.stride), 0]
-        plan = by.solver.plan([grid[last], *(grid[node] for node in nodes)])
-        difference = moved = miss
-        history: list[Tensor] = []
-        for n, step in enumerate(plan):
-            # nothing is known at the end itself: the first node inwards stands in for it, then for itself
-            node = nodes[max(0, n - 1)]
-            found = v_prediction(grid[node], self.points[node] + moved) - self.v_predictions[node]
-            history = [found, *history][: by.solver.order]
-            if n and by.solver.corrector:
-                difference = combine(1, difference, plan[n - 1].corrector, history)
-            moved = combine(1, difference, step.predictor, history)
-            if not by.solver.corrector:
-                difference = moved
-        return moved
+        along = [grid[last], *(grid[node] for node in nodes)]
+        # nothing is known at the end itself: the first node inwards stands in for it
+        at = dict(zip(along, [nodes[0], *nodes], strict=True))
+
+        def difference(u: float, moved: Tensor) -> Tensor:
+            node = at[u]
+            return v_prediction(grid[node], self.points[node] + moved) - self.v_predictions[node]
+
+        return by.solver.integrate(difference, miss, along)

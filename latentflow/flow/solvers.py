@@ -1,19 +1,15 @@
 """The solvers of the probability flow, by name.
 
-Each integrates the variance-preserving state over a grid of u = log σ, from the v-prediction F(u, y) alone, so any of
+Each steps the variance-preserving state over a grid of u = log σ, from the v-prediction F(u, y) alone, so any of
 them takes any denoiser, and any denoiser's tangents. `reports/solvers` measures them against each other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
-
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
-from latentflow.flow.adaptive import ORDERS, Adaptive
+from latentflow.flow.adaptive import Adaptive
 from latentflow.flow.blending import Blended
 from latentflow.flow.multistep import Multistep
 from latentflow.flow.runge_kutta import (
@@ -21,34 +17,17 @@ from latentflow.flow.runge_kutta import (
     DORMAND_PRINCE,
     EULER,
     HEUN,
+    PRINCE_DORMAND,
     RK4,
     ExponentialMidpoint,
     integrate,
 )
+from latentflow.flow.solver_names import ADAPTIVE
+from latentflow.flow.stepping import Solver
 
-__all__ = ["PREDICTOR_CORRECTORS", "SOLVERS", "Solver", "integrate", "solver_of"]
+__all__ = ["PREDICTOR_CORRECTORS", "SOLVERS", "Solver", "integrate", "integrator_of", "solver_of"]
 
-
-class Solver(Protocol):
-    """What the flow asks of a solver: its order, its cost, and the way from one end of a grid to the other."""
-
-    @property
-    def order(self) -> int:
-        """Order p of convergence: the error is O(hᵖ) in the step h of u = log σ."""
-        ...
-
-    def evaluations(self, steps: int) -> int:
-        """Evaluations of the v-prediction that ``steps`` steps take."""
-        ...
-
-    def integrate(
-        self, v_prediction: Callable[[Any, Tensor], Tensor], y: Tensor, grid: Sequence[float]
-    ) -> Tensor:
-        """State at the end of a grid of u = log σ, shape of y, the state at its start."""
-        ...
-
-
-#: Those that fitted models take, on a calibrated grid (`reports/solvers`).
+#: Those whose orders can be blended; fitted models take one on a calibrated grid (`reports/solvers`).
 PREDICTOR_CORRECTORS = {
     f"pec{order}": Multistep("v_prediction", order, corrector=True) for order in (3, 4, 5)
 }
@@ -59,6 +38,7 @@ SOLVERS: dict[str, Solver] = {
     "bs3": BOGACKI_SHAMPINE,
     "rk4": RK4,
     "dp5": DORMAND_PRINCE,
+    "dp8": PRINCE_DORMAND,
     # Adams–Bashforth in log σ
     **{f"ab{order}": Multistep("slope", order, started=True) for order in (2, 3, 4, 5)},
     # the exponential forms: predictors, and predictor-correctors
@@ -71,11 +51,10 @@ SOLVERS: dict[str, Solver] = {
     "dpm-solver++3m": Multistep("data", 3),
     "deis3": Multistep("noise", 3, axis="sigma"),
     "unipc3": Multistep("noise", 3, corrector=True),
-    **{method: Adaptive(method) for method in ORDERS},
 }
 
 
-def solver_of(name: str, blend_weights: NDArray[np.float64] | None) -> Solver:
+def solver_of(name: str, blend_weights: NDArray[np.float64] | None = None) -> Solver:
     """A solver by its name, its orders blended for one grid where blend weights are given, shape (2, steps, 2, 3).
 
     The first of them serve the way from the smallest noise level to the largest, the others the way back.
@@ -86,3 +65,8 @@ def solver_of(name: str, blend_weights: NDArray[np.float64] | None) -> Solver:
         If there is no such solver, or none of this name whose orders can be blended.
     """
     return SOLVERS[name] if blend_weights is None else Blended.of(PREDICTOR_CORRECTORS[name], *blend_weights)
+
+
+def integrator_of(name: str, blend_weights: NDArray[np.float64] | None = None) -> Solver | Adaptive:
+    """The same, or an adaptive solver: no fit gives one, but a model put together by hand may name it."""
+    return Adaptive(name) if name in ADAPTIVE else solver_of(name, blend_weights)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from latentflow.geometry.shape import NEAR_THE_END, TrajectoryShape
-from latentflow.statistics.interval import Interval, Result
+from latentflow.statistics.interval import Interval
+from latentflow.statistics.records import Result
 
 #: (a) The mean largest distance from the chord is below this share of its length, with its whole interval.
 STRAIGHT = 0.05
@@ -19,24 +21,12 @@ FLAT, BEND_FLAT = 0.99, 0.9
 
 @dataclass(frozen=True)
 class Claim(Result):
-    """One claim and what was measured.
+    """One claim and what was measured."""
 
-    Attributes
-    ----------
-    name : str
-        A letter, as in the report.
-    statement : str
-        With its rule.
-    holds : bool or None
-        None where the data cannot tell.
-    figure : Interval
-        Of what the rule looks at first.
-    """
-
-    name: str
-    statement: str
-    holds: bool | None
-    figure: Interval
+    name: Annotated[str, "A letter, as in the report."]
+    statement: Annotated[str, "With its rule."]
+    holds: Annotated[bool | None, "None where the data cannot tell."]
+    figure: Annotated[Interval, "Of what the rule looks at first."]
 
 
 def shape_claims(shape: TrajectoryShape) -> tuple[Claim, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -19,7 +20,8 @@ from latentflow.flow.runge_kutta import EULER, integrate
 from latentflow.geometry.trajectories import Floats
 from latentflow.score.denoisers import Denoiser
 from latentflow.score.tensors import as_array
-from latentflow.statistics.interval import Interval, Result
+from latentflow.statistics.interval import Interval
+from latentflow.statistics.records import Result
 
 
 def euler_sampling(denoiser: Denoiser, x: Tensor, sigmas: Sequence[float] | Floats) -> Tensor:
@@ -41,24 +43,15 @@ def euler_sampling(denoiser: Denoiser, x: Tensor, sigmas: Sequence[float] | Floa
 
 @dataclass(frozen=True)
 class StepConvergence(Result):
-    """Samples of so many Euler steps beside rows of the data and beside the converged samples of the same latents.
+    """Samples of so many Euler steps beside rows of the data and beside the converged samples of the same latents."""
 
-    Attributes
-    ----------
-    steps : int
-        Euler steps from noise to data.
-    energy : Interval
-        Squared energy distance to the rows, whitened units; that of a perfect sample is 0 on average.
-    excess : Interval
-        By how much it is above that of the converged samples of the same latents.
-    error : float
-        Mean distance of a sample from its converged self, ÷ √d.
-    """
-
-    steps: int
-    energy: Interval
-    excess: Interval
-    error: float
+    steps: Annotated[int, "Euler steps from noise to data."]
+    energy: Annotated[
+        Interval,
+        "Squared energy distance to the rows, whitened units; that of a perfect sample is 0 on average.",
+    ]
+    excess: Annotated[Interval, "By how much it is above that of the converged samples of the same latents."]
+    error: Annotated[float, "Mean distance of a sample from its converged self, ÷ √d."]
 
 
 def step_convergence(

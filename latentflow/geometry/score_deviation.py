@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -21,8 +22,10 @@ from latentflow.geometry.trajectories import Floats, sampling_trajectory
 from latentflow.score.denoisers import Denoiser
 from latentflow.score.oracles import EmpiricalOracle
 from latentflow.score.tensors import as_array
-from latentflow.statistics.interval import Interval, Result
-from latentflow.statistics.resample import bootstrap_means, intervals, thin
+from latentflow.statistics.interval import Interval
+from latentflow.statistics.records import Result
+from latentflow.statistics.resample import bootstrap_means, intervals
+from latentflow.statistics.thinning import thin
 
 #: Floats of the (rows, points, d) differences that are held at a time.
 CHUNK_NUMBERS = 4_000_000
@@ -34,48 +37,37 @@ DRAWS = 500
 
 @dataclass(frozen=True)
 class DeviationLevel(Result):
-    """Both denoisers at one noise level. Squared errors are per coordinate, in whitened units.
+    """Both denoisers at one noise level. Squared errors are per coordinate, in whitened units."""
 
-    Attributes
-    ----------
-    sigma : float
-        The noise level σ.
-    deviation_train, deviation_held_out : Interval
-        Mean ‖D(x; σ) − D_empirical(x; σ)‖²/d at training and at held-out rows with noise of level σ.
-    loss_train, loss_held_out : Interval
-        Mean ‖D(x; σ) − x₀‖²/d of the learned denoiser: the denoising loss.
-    memorisation : Interval
-        Held-out less training loss, as a share of the held-out one, both adjusted for how long rows and noise happen
-        to be: 0 for a law that was learned, 1 for rows that were learned by heart.
-    empirical_loss_train, empirical_loss_held_out : float
-        The same losses of the empirical denoiser, which knows the training rows by heart.
-    """
-
-    sigma: float
-    deviation_train: Interval
+    sigma: Annotated[float, "The noise level σ."]
+    deviation_train: Annotated[
+        Interval,
+        "Mean ‖D(x; σ) − D_empirical(x; σ)‖²/d at training and at held-out rows with noise of level σ.",
+    ]
     deviation_held_out: Interval
-    loss_train: Interval
+    loss_train: Annotated[Interval, "Mean ‖D(x; σ) − x₀‖²/d of the learned denoiser: the denoising loss."]
     loss_held_out: Interval
-    memorisation: Interval
-    empirical_loss_train: float
+    memorisation: Annotated[
+        Interval,
+        "Held-out less training loss, as a share of the held-out one, both adjusted for how long rows and noise "
+        "happen to be: 0 for a law that was learned, 1 for rows that were learned by heart.",
+    ]
+    empirical_loss_train: Annotated[
+        float, "The same losses of the empirical denoiser, which knows the training rows by heart."
+    ]
     empirical_loss_held_out: float
 
 
 @dataclass(frozen=True)
 class ScoreDeviation(Result):
-    """A learned denoiser beside the empirical one of its training rows.
+    """A learned denoiser beside the empirical one of its training rows."""
 
-    Attributes
-    ----------
-    levels : tuple of DeviationLevel
-        In the order of the noise levels asked for.
-    memorised : Interval
-        ∫ d/σ² (held-out loss − training loss) d log σ, adjusted as above, by the trapezoid rule, nats a row: the
-        losses' bound on −log p (Song et al. 2021, arXiv 2101.09258, theorem 1) on held-out less on training rows.
-    """
-
-    levels: tuple[DeviationLevel, ...]
-    memorised: Interval
+    levels: Annotated[tuple[DeviationLevel, ...], "In the order of the noise levels asked for."]
+    memorised: Annotated[
+        Interval,
+        "∫ d/σ² (held-out loss − training loss) d log σ, adjusted as above, by the trapezoid rule, nats a row: the "
+        "losses' bound on −log p (Song et al. 2021, arXiv 2101.09258, theorem 1) on held-out less on training rows.",
+    ]
 
 
 def score_deviation(

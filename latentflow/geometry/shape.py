@@ -6,13 +6,15 @@ Claims (a), (b), (c) and (e) of Chen et al. (2023, arXiv 2305.19947; 2024, arXiv
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from scipy.integrate import trapezoid
 from scipy.stats import norm
 
 from latentflow.geometry.trajectories import Floats, Trajectories
-from latentflow.statistics.interval import Interval, Result
+from latentflow.statistics.interval import Interval
+from latentflow.statistics.records import Result
 
 #: The band that is told of a quantity by σ: its 5 %, 50 % and 95 % quantiles over trajectories.
 BAND = (0.05, 0.5, 0.95)
@@ -25,81 +27,57 @@ NEAR_THE_END = 4.0
 
 @dataclass(frozen=True)
 class Band(Result):
-    """Quantiles over trajectories at each noise level.
+    """Quantiles over trajectories at each noise level."""
 
-    Attributes
-    ----------
-    low, median, high : ndarray, shape (m + 1,)
-        The 5 %, 50 % and 95 % quantiles.
-    """
-
-    low: Floats
+    low: Annotated[Floats, "(m + 1,): The 5 %, 50 % and 95 % quantiles."]
     median: Floats
     high: Floats
 
 
 @dataclass(frozen=True)
 class TrajectoryShape(Result):
-    """The shape of sampling trajectories, over all that were followed.
+    """The shape of sampling trajectories, over all that were followed."""
 
-    Attributes
-    ----------
-    n_rows, dimension : int
-        Trajectories, and whitened coordinates.
-    sigmas : ndarray, shape (m + 1,)
-        Decreasing noise levels.
-    chord_length : float
-        Median ‖x(σ_max) − x(σ_min)‖, whitened units.
-    chord_deviation : Interval
-        Mean over trajectories of the largest distance to the chord, as a share of its length.
-    chord_deviation_data : Interval
-        The same distance in units of √d, the root mean square radius of the data.
-    deviation : Band
-        Distance to the chord by σ, as a share of its length.
-    sampling_distance, denoising_distance : Band
-        ‖x(σ) − x(σ_min)‖/√d and ‖D(x(σ); σ) − x(σ_min)‖/√d.
-    denoising_nearer : ndarray, shape (m + 1,)
-        Share of trajectories whose denoising trajectory is the nearer one.
-    denoising_nearer_overall : Interval
-        That share over all levels, uniform in log σ, but those within four σ_min of the end.
-    curvature : Band
-        Of σ ↦ x(σ): ‖x″ across x′‖/‖x′‖², per unit of length, whitened.
-    turning : Band
-        Angle by which dx/dσ turns per unit of log σ, radians.
-    total_turning : Interval
-        Mean over trajectories of its integral from σ_max to σ_min, radians.
-    tie_gap : float
-        Root mean square of d²x/du² − dx/du + dD/du, by finite differences of the states alone, over that of dD/du:
-        0 where the denoising trajectory's derivative governs the curvature, up to the differences' own error.
-    speed : Band
-        ‖dx/dσ‖/√d.
-    variance_preserving_speed : Band
-        ‖dy/d log σ‖/√d of y = x/√(1+σ²), the state and the axis on which the encoder steps.
-    components : ndarray, shape (3,)
-        Mean share of a trajectory's variance that its first 1, 2, 3 principal components explain.
-    bend_components : ndarray, shape (2,)
-        Mean share of its squared distance from its chord that the best 1, 2 directions across the chord explain.
-    """
-
-    n_rows: int
+    n_rows: Annotated[int, "Trajectories, and whitened coordinates."]
     dimension: int
-    sigmas: Floats
-    chord_length: float
-    chord_deviation: Interval
-    chord_deviation_data: Interval
-    deviation: Band
-    sampling_distance: Band
+    sigmas: Annotated[Floats, "(m + 1,): Decreasing noise levels."]
+    chord_length: Annotated[float, "Median ‖x(σ_max) − x(σ_min)‖, whitened units."]
+    chord_deviation: Annotated[
+        Interval, "Mean over trajectories of the largest distance to the chord, as a share of its length."
+    ]
+    chord_deviation_data: Annotated[
+        Interval, "The same distance in units of √d, the root mean square radius of the data."
+    ]
+    deviation: Annotated[Band, "Distance to the chord by σ, as a share of its length."]
+    sampling_distance: Annotated[Band, "‖x(σ) − x(σ_min)‖/√d and ‖D(x(σ); σ) − x(σ_min)‖/√d."]
     denoising_distance: Band
-    denoising_nearer: Floats
-    denoising_nearer_overall: Interval
-    curvature: Band
-    turning: Band
-    total_turning: Interval
-    tie_gap: float
-    speed: Band
-    variance_preserving_speed: Band
-    components: Floats
-    bend_components: Floats
+    denoising_nearer: Annotated[
+        Floats, "(m + 1,): Share of trajectories whose denoising trajectory is the nearer one."
+    ]
+    denoising_nearer_overall: Annotated[
+        Interval, "That share over all levels, uniform in log σ, but those within four σ_min of the end."
+    ]
+    curvature: Annotated[Band, "Of σ ↦ x(σ): ‖x″ across x′‖/‖x′‖², per unit of length, whitened."]
+    turning: Annotated[Band, "Angle by which dx/dσ turns per unit of log σ, radians."]
+    total_turning: Annotated[Interval, "Mean over trajectories of its integral from σ_max to σ_min, radians."]
+    tie_gap: Annotated[
+        float,
+        "Root mean square of d²x/du² − dx/du + dD/du, by finite differences of the states alone, over that of dD/du: "
+        "0 where the denoising trajectory's derivative governs the curvature, up to the differences' own error.",
+    ]
+    speed: Annotated[Band, "‖dx/dσ‖/√d."]
+    variance_preserving_speed: Annotated[
+        Band, "‖dy/d log σ‖/√d of y = x/√(1+σ²), the state and the axis on which the encoder steps."
+    ]
+    components: Annotated[
+        Floats,
+        "(3,): Mean share of a trajectory's variance that its first 1, 2, 3 principal components explain.",
+    ]
+    bend_components: Annotated[
+        Floats,
+        "(2,): Mean share of its squared distance from its chord that the best 1, 2 directions across the chord "
+        "explain.",
+    ]
 
 
 def trajectory_shape(paths: Trajectories) -> TrajectoryShape:

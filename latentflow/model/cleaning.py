@@ -7,6 +7,7 @@ they add to the columns is needed, and the rest of the row keeps what it had in 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,6 +77,16 @@ def without(latents: Floats, removed: NDArray[np.intp]) -> Floats:
     cleaned = np.array(latents, dtype=np.float64)
     cleaned[:, removed] = 0.0
     return cleaned
+
+
+def storable(rows: Floats, dtype: np.dtype[Any]) -> Floats:
+    """Rows as a table of this type can hold them: whole numbers, and in its range, where it is one of integers."""
+    if dtype.kind == "b":
+        return np.clip(np.rint(rows), 0.0, 1.0)
+    if dtype.kind not in "iu":
+        return rows
+    limits = np.iinfo(dtype)
+    return np.clip(np.rint(rows), limits.min, limits.max)
 
 
 def extrapolation(rows: NDArray[np.intp]) -> str:

@@ -7,7 +7,6 @@ role of each row of the training table, and a JSON header under the metadata key
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,10 +20,11 @@ from torch import Tensor
 
 from latentflow.components.mean_jacobians import MeanJacobians
 from latentflow.components.source_scale import SourceScale
+from latentflow.data.atomic import replacing
 from latentflow.data.preprocess import Preprocessor
 from latentflow.errors import ModelFileError
 from latentflow.flow.grids import log_uniform_grid
-from latentflow.flow.solvers import SOLVERS
+from latentflow.flow.solvers import integrator_of
 from latentflow.orientation.record import Orientation
 from latentflow.score.denoisers import NetworkDenoiser
 from latentflow.score.networks import build_network
@@ -55,7 +55,7 @@ def model_bytes(model: Mapping[str, Any]) -> bytes:
     orientation, turned = model["orientation"].state()
     header = {
         "format": FORMAT,
-        "network": model["denoiser"].network.settings,
+        "network": model["denoiser"].settings,
         "preprocessor": meta,
         "solver": model["solver"],
         "record": model["record"],
@@ -79,22 +79,20 @@ def model_bytes(model: Mapping[str, Any]) -> bytes:
     return serialise(tensors, metadata={_HEADER: json.dumps(header, ensure_ascii=False, sort_keys=True)})
 
 
-def write_bytes(content: bytes, target: Path) -> Path:
-    """Write a file beside ``target`` and move it there; returns the path.
+def write_model(model: Mapping[str, Any], target: Path) -> Path:
+    """Write a model's file; returns the path.
 
     Raises
     ------
     ModelFileError
-        If it cannot be written.
+        If the denoiser is not a network, or the file cannot be written.
     """
-    beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    content = model_bytes(model)
     try:
-        beside.write_bytes(content)
-        os.replace(beside, target)
+        with replacing(target) as beside:
+            beside.write_bytes(content)
     except OSError as error:
         raise ModelFileError(f"cannot write {target}: {error.strerror or error}") from error
-    finally:
-        beside.unlink(missing_ok=True)
     return target
 
 
@@ -133,17 +131,15 @@ def _fields(header: dict[str, Any], tensors: dict[str, Tensor]) -> dict[str, Any
     turned, scale, mean_jacobians = (
         _arrays(tensors, part) for part in ("orientation.", "source_scale.", "linear_picture.")
     )
-    solver = header["solver"]
-    if solver not in SOLVERS:
-        raise KeyError(f"solver {solver}")
     blend_weights = tensors["flow.shares"].numpy() if "flow.shares" in tensors else None
+    integrator_of(header["solver"], blend_weights)  # is there one?
     return {
         "preprocessor": Preprocessor.from_state(header["preprocessor"], _arrays(tensors, "preprocessor.")),
         "denoiser": denoiser,
         "sigmas": tensors["flow.sigmas"].numpy()
         if "flow.sigmas" in tensors
         else log_uniform_grid(**header["grid"]),
-        "solver": solver,
+        "solver": header["solver"],
         "blend_weights": blend_weights,
         "record": header["record"],
         "roles": tensors["rows.role"].numpy(),

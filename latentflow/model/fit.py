@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time as clock
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,14 +13,17 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from torch import Generator, Tensor
 
 from latentflow.base.fastica import ica_axes
+from latentflow.data.complete_rows import complete_rows
 from latentflow.data.preprocess import Preprocessor
 from latentflow.data.splits import GAP, HELD_OUT, TRAIN, VALIDATION, Split, make_split
 from latentflow.data.tables import Table
-from latentflow.errors import DataError, LatentFlowError
-from latentflow.flow.calibration import calibrate, choose_start
-from latentflow.model.devices import choose_device
+from latentflow.flow.calibration import CalibratedGrid, choose_start
+from latentflow.flow.step_count import calibrated_grid
+from latentflow.model.devices import choose_device, one_thread
 from latentflow.model.fitted_flow import FittedFlow
-from latentflow.model.orient import check_orientation, check_rows, fewest_rows, orient
+from latentflow.model.orient import orient_by
+from latentflow.model.settings import FitSettings
+from latentflow.orientation.request import OrientationRequest, fewest_rows
 from latentflow.score.denoisers import NetworkDenoiser
 from latentflow.score.sizing import TrainingPlan, plan_training
 from latentflow.score.tensors import as_array
@@ -31,29 +34,30 @@ from latentflow.version import __version__
 AXES_DIMENSION = 64
 #: Training rows per whitened column below which the fit warns.
 ROWS_PER_COLUMN = 20
+#: Settings from which, and from the rows, the training plan follows.
+SIZES = ("preset", "width", "depth", "steps", "batch_size", "time_budget")
 
 Floats = NDArray[np.float64]
 
 
 def fit_table(
     table: Table,
+    settings: FitSettings | None = None,
     *,
-    missing: str = "error",
+    split: str | Split | None = None,
     groups: str | ArrayLike | None = None,
     time: str | ArrayLike | None = None,
-    **settings: Any,
+    progress: Callable[[Progress], None] | None = None,
+    **changes: Any,
 ) -> FittedFlow:
     """Fit a flow to a table.
 
     Parameters
     ----------
     table : Table
-    missing : {"error", "drop"}
-        What to do with rows that have missing or infinite values.
     groups, time : str or array_like, shape (n,), optional
-        A label, or when it was taken, for each row (see :func:`latentflow.model.orient.orient`): the name of a column
-        or dataset of the file, or the values themselves.
-    **settings
+        As for :func:`fit_flow`; or the name of a column or dataset of the file.
+    settings, split, progress, **changes
         As for :func:`fit_flow`.
 
     Returns
@@ -63,28 +67,25 @@ def fit_table(
 
     Raises
     ------
-    DataError
-        If values are missing and may not be dropped, with a count per column.
+    LatentFlowError
+        If a setting cannot be used, or values are missing and may not be dropped, with a count per column.
     """
-    X = table.read()
-    complete = np.isfinite(X).all(axis=1)
-    if missing not in ("error", "drop"):
-        raise DataError(f"missing must be error or drop, not {missing!r}")
-    if not complete.all() and missing == "error":
-        table.refuse_missing()
-    labels, when = beside_rows(table, groups), beside_rows(table, time)
-    if when is None and settings.get("time_order") and not complete.all():
-        when = np.arange(len(X))  # rows left out leave gaps
-    model = fit_flow(
-        X[complete],
-        table.columns,
-        dtype=table.dtype,
-        groups=None if labels is None else labels[complete],
-        time=None if when is None else when[complete],
-        **settings,
+    settings = _settings(settings, split, changes)
+    rows = complete_rows(
+        table, missing=settings.missing, groups=groups, time=time, time_order=settings.time_order
     )
-    roles = np.full(len(X), GAP, dtype=np.uint8)
-    roles[complete] = model.roles
+    model = fit_flow(
+        rows.values,
+        table.columns,
+        settings,
+        dtype=table.dtype,
+        split=split,
+        groups=rows.groups,
+        time=rows.time,
+        progress=progress,
+    )
+    roles = np.full(table.n_rows, GAP, dtype=np.uint8)
+    roles[rows.complete] = model.roles
     model.roles = roles
     model.record |= {
         "file": table.path.name if table.path else None,
@@ -92,56 +93,25 @@ def fit_table(
         "sample_shape": list(table.sample_shape) if table.sample_shape else None,
         "dtype": str(table.dtype),
         "fingerprint": table.fingerprint(),
-        "n_missing": int((~complete).sum()),
-        "missing": missing,
+        "n_missing": int((~rows.complete).sum()),
+        "missing": settings.missing,
         "groups": groups if isinstance(groups, str) else None,
         "time": time if isinstance(time, str) else None,
     }
     return model
 
 
-def beside_rows(table: Table, given: str | ArrayLike | None) -> NDArray[Any] | None:
-    """What goes with each row of a table: a column or dataset of its file by name, or the values themselves, (n,).
-
-    Raises
-    ------
-    DataError
-        If there is no column of that name, or not one value for each row.
-    """
-    if given is None:
-        return None
-    values = table.carried((given,))[given] if isinstance(given, str) else np.asarray(given)
-    if values.shape != (table.n_rows,):
-        what = f"'{given}'" if isinstance(given, str) else "groups or time"
-        raise DataError(
-            f"{what} must hold one value for each of {table.n_rows} rows, not shape {values.shape}"
-        )
-    return values
-
-
 def fit_flow(
     X: Floats,
     columns: Sequence[str],
+    settings: FitSettings | None = None,
     *,
     dtype: DTypeLike = np.float64,
-    preset: str = "default",
-    components: int | None = None,
-    tails: str = "auto",
-    split: str | Split = "auto",
-    held_out: float = 0.2,
-    width: int | None = None,
-    depth: int | None = None,
-    steps: int | None = None,
-    batch_size: int | None = None,
-    time_budget: float | None = None,
-    accuracy: float = 1e-4,
-    orientation: str = "auto",
+    split: str | Split | None = None,
     groups: ArrayLike | None = None,
     time: ArrayLike | None = None,
-    time_order: bool = False,
-    device: str = "auto",
-    seed: int = 0,
     progress: Callable[[Progress], None] | None = None,
+    **changes: Any,
 ) -> FittedFlow:
     """Fit preprocessor and score model to complete rows, and orient the latents.
 
@@ -150,27 +120,16 @@ def fit_flow(
     X : ndarray, shape (n, D)
         Finite rows in the user's units.
     columns : sequence of D str
+    settings : FitSettings, optional
     dtype : dtype
         In which the values were stored; lattices are recognised at its precision.
-    preset, width, depth, steps, batch_size, time_budget
-        Sizes, see :func:`latentflow.score.sizing.plan_training`.
-    components : int, optional
-        Leading whitened directions that the flow lives on.
-    tails : str
-        See :class:`latentflow.data.preprocess.Preprocessor`.
-    split : str or Split
-        See :func:`latentflow.data.splits.make_split`; or the roles themselves, for a benchmark with a split of its own.
-    held_out : float
-        Share of the rows that the fit never sees.
-    accuracy : float
-        Mean error of a latent, ‖z − z*‖ against the converged flow, for which the grid is found and frozen (see
-        :func:`latentflow.flow.calibration.calibrate`). The map of any grid is a bijection of its own.
-    orientation, groups, time, time_order
-        See :func:`latentflow.model.orient.orient`.
-    device : str
-    seed : int
-        Of everything random: split, weights, batches, noise, dequantisation.
+    split : str or Split, optional
+        The setting of that name; or the roles themselves, for a benchmark with a split of its own.
+    groups, time : array_like, shape (n,), optional
+        A label, or when it was taken, for each row; see :func:`latentflow.model.orient.orient`.
     progress : callable, optional
+    **changes
+        Settings by name, in place of those in ``settings``.
 
     Returns
     -------
@@ -181,170 +140,150 @@ def fit_flow(
     LatentFlowError
         If the table or a setting cannot be used; the message says why and what to do.
     """
-    settings: dict[str, Any] = {
-        "preset": preset,
-        "components": components,
-        "tails": tails,
-        "split": split.mode if isinstance(split, Split) else split,
-        "held_out": held_out,
-        "width": width,
-        "depth": depth,
-        "steps": steps,
-        "batch_size": batch_size,
-        "time_budget": time_budget,
-        "accuracy": accuracy,
-        "orientation": orientation,
-        "time_order": time_order,
-    }
-    if not 0 < accuracy < 1:
-        raise LatentFlowError(f"accuracy must be between 0 and 1, not {accuracy:g}")
-    check_orientation(orientation, groups=groups, time=time, time_order=time_order, n=len(X))
     started = clock.monotonic()
-    target = choose_device(device)
+    settings = _settings(settings, split, changes)
+    request = OrientationRequest.of(
+        settings.orientation, len(X), groups=groups, time=time, time_order=settings.time_order
+    )
+    device = choose_device(settings.device)
     if not isinstance(split, Split):
-        split = make_split(X, mode=split, held_out=held_out, rng=np.random.default_rng(seed))
-    train = split.rows(TRAIN)
+        rng = np.random.default_rng(settings.seed)
+        split = make_split(X, mode=settings.split, held_out=settings.held_out, rng=rng)
     preprocessor = Preprocessor.fit(
-        X, columns, train=train, tails=tails, components=components, seed=seed, dtype=dtype
+        X,
+        columns,
+        train=split.rows(TRAIN),
+        tails=settings.tails,
+        components=settings.components,
+        seed=settings.seed,
+        dtype=dtype,
     )
-    k = preprocessor.n_flow
-    seen = len(train) + len(split.rows(VALIDATION))
-    unoriented = orientation == "auto" and seen < fewest_rows(k)
+    unoriented = settings.orientation == "auto" and _few_to_orient(split, preprocessor.n_flow)
     if unoriented:
-        orientation = "none"
-    check_rows(orientation, k, len(X), split.role, groups=groups, time=time, time_order=time_order)
-    plan = plan_training(
-        len(train),
-        k,
-        **{
-            name: settings[name]
-            for name in ("preset", "width", "depth", "steps", "batch_size", "time_budget")
-        },
-    )
-
-    fixed, validation = (_whitened(preprocessor, X[split.rows(role)], target) for role in (TRAIN, VALIDATION))
+        request = OrientationRequest.of("none", len(X))
+    picked = request.rows(preprocessor.n_flow, split.role)
     with one_thread():
-        denoiser, training = _trained(
-            preprocessor, X[train], fixed, validation, plan, seed=seed, progress=progress
-        )
-        sigma_min = choose_start(denoiser, validation, (plan.sigma_min, plan.sigma_max))
-        grid = calibrate(denoiser, fixed, (sigma_min, plan.sigma_max), accuracy)
-    record = {
-        "version": __version__,
-        "seed": seed,
-        "preset": preset,
-        "settings": settings,
-        "plan": plan.to_dict(),
-        "split": {key: value for key, value in split.to_dict().items() if key != "role"},
-        "n_rows": len(X),
-        "n_train": len(train),
-        "n_validation": len(validation),
-        "n_held_out": len(split.rows(HELD_OUT)),
-        **_training_record(training),
-        "device": str(target),
-        "sigma_min": sigma_min,
-        "sigma_max": plan.sigma_max,
-        "grid": grid.to_dict(),
-        "warnings": [*preprocessor.warnings, *_few_rows(len(train), k, unoriented), *grid.warnings()],
-    }
-    model = FittedFlow(
-        preprocessor=preprocessor,
-        denoiser=denoiser,
-        sigmas=grid.sigmas,
-        solver=grid.solver,
-        blend_weights=grid.blend_weights,
-        record=record,
-        roles=split.role,
-        reach=float(fixed.norm(dim=1).max()),
-        device=target,
-    )
-    with one_thread():
-        oriented = orient(
-            model,
-            X,
-            orientation=orientation,
-            groups=groups,
-            time=time,
-            time_order=time_order,
+        trained = _train(preprocessor, X, split, settings, device, progress)
+        sigma_min, grid = _start_and_grid(trained, settings)
+        model = FittedFlow(
+            preprocessor=preprocessor,
+            denoiser=trained.denoiser,
+            sigmas=grid.sigmas,
+            solver=grid.solver,
+            blend_weights=grid.blend_weights,
+            record={
+                **_record(settings, split, trained),
+                "sigma_min": sigma_min,
+                "grid": grid.to_dict(),
+                "warnings": [
+                    *preprocessor.warnings,
+                    *_few_rows(*trained.rows.shape, unoriented=unoriented),
+                    *grid.warnings(),
+                ],
+            },
             roles=split.role,
+            reach=float(trained.rows.norm(dim=1).max()),
+            device=device,
         )
+        oriented = orient_by(model, X, request, picked)
     oriented.record["seconds"] = clock.monotonic() - started
     return oriented
 
 
-def _whitened(
-    preprocessor: Preprocessor, rows: Floats, device: torch.device, rng: np.random.Generator | None = None
-) -> Tensor:
-    """The coordinates on which the flow lives, dithered on their lattices where there is a generator."""
-    x, _ = preprocessor.forward(rows, rng)
-    return torch.as_tensor(x[:, : preprocessor.n_flow], dtype=torch.float32, device=device)
+def _settings(
+    settings: FitSettings | None, split: str | Split | None, changes: Mapping[str, Any]
+) -> FitSettings:
+    """Settings with changes; of a split that is given, its mode."""
+    mode = split.mode if isinstance(split, Split) else split
+    return FitSettings.of(settings, **changes, **({} if mode is None else {"split": mode}))
 
 
-def _trained(
+def _few_to_orient(split: Split, k: int) -> bool:
+    """Whether the rows are too few to know anything of the axes of k latents."""
+    return len(split.rows(TRAIN)) + len(split.rows(VALIDATION)) < fewest_rows(k)
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """A denoiser, how it was trained, and the whitened rows (n, k) that trained and validated it."""
+
+    denoiser: NetworkDenoiser
+    plan: TrainingPlan
+    record: TrainingRecord
+    rows: Tensor
+    validation: Tensor
+
+
+def _train(
     preprocessor: Preprocessor,
-    rows: Floats,
-    fixed: Tensor,
-    validation: Tensor,
-    plan: TrainingPlan,
-    *,
-    seed: int,
+    X: Floats,
+    split: Split,
+    settings: FitSettings,
+    device: torch.device,
     progress: Callable[[Progress], None] | None,
-) -> tuple[NetworkDenoiser, TrainingRecord]:
+) -> _Trained:
     """A denoiser of the training rows, which are dithered anew each time they are drawn where they lie on lattices."""
-    dither = np.random.default_rng([seed, 1])
+
+    def whitened(role: int, rng: np.random.Generator | None = None) -> Tensor:
+        x, _ = preprocessor.forward(X[split.rows(role)], rng)
+        return torch.as_tensor(x[:, : preprocessor.n_flow], dtype=torch.float32, device=device)
+
+    rows, validation = whitened(TRAIN), whitened(VALIDATION)
+    plan = plan_training(*rows.shape, **{name: getattr(settings, name) for name in SIZES})
+    dither = np.random.default_rng([settings.seed, 1])
     dequantised = any(treatment.lattice != "none" for treatment in preprocessor.treatments)
-    return train_denoiser(
-        (lambda: _whitened(preprocessor, rows, fixed.device, dither)) if dequantised else (lambda: fixed),
+    denoiser, record = train_denoiser(
+        (lambda: whitened(TRAIN, dither)) if dequantised else (lambda: rows),
         validation,
         plan,
-        generator=Generator(fixed.device).manual_seed(seed),
-        axes=independent_axes(fixed, seed),
+        generator=Generator(device).manual_seed(settings.seed),
+        axes=_independent_axes(rows, settings.seed),
         redraw=dequantised,
         progress=progress,
     )
+    return _Trained(denoiser, plan, record, rows, validation)
 
 
-def _training_record(training: TrainingRecord) -> dict[str, Any]:
+def _start_and_grid(trained: _Trained, settings: FitSettings) -> tuple[float, CalibratedGrid]:
+    """The noise level at which the flow starts, and the grid from there on."""
+    ends = trained.plan.sigma_min, trained.plan.sigma_max
+    sigma_min = choose_start(trained.denoiser, trained.validation, ends)
+    grid = calibrated_grid(
+        trained.denoiser, trained.rows, (sigma_min, ends[1]), settings.accuracy, settings.solver
+    )
+    return sigma_min, grid
+
+
+def _record(settings: FitSettings, split: Split, trained: _Trained) -> dict[str, Any]:
+    """What was asked for, which rows it took, and how training went."""
+    plan, training = trained.plan, trained.record
     return {
+        "version": __version__,
+        "seed": settings.seed,
+        "preset": settings.preset,
+        "settings": settings.recorded(),
+        "split": split.to_dict(),
+        "n_rows": len(split.role),
+        "n_train": len(trained.rows),
+        "n_validation": len(trained.validation),
+        "n_held_out": len(split.rows(HELD_OUT)),
+        "plan": plan.to_dict(),
+        "sigma_max": plan.sigma_max,
         "history": training.history,
         "best_step": training.best_step,
         "steps": training.steps,
         "stopped": training.stopped,
         "training_seconds": training.seconds,
         "network": {"structure": training.structure},
+        "device": str(trained.rows.device),
     }
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Torch on one CPU thread: the matrices of a training step are small.
+def _independent_axes(rows: Tensor, seed: int) -> Tensor | None:
+    """FastICA's rotation (k, k) of whitened rows (n, k), on the way to which it need not have converged.
 
-    A second thread makes a step a fifth faster on idle cores and many times slower on shared ones, where threads
-    spin while they wait for each other. One thread also gives the same bits whatever the number of cores.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-def independent_axes(rows: Tensor, seed: int) -> Tensor | None:
-    """FastICA's rotation of whitened rows: a guess at axes along which the score may be separable.
-
-    Any rotation is a valid guess, a poor one only loses the race against the other network; so an unconverged one
-    serves too.
-
-    Parameters
-    ----------
-    rows : Tensor, shape (n, k)
-    seed : int
-
-    Returns
-    -------
-    Tensor, shape (k, k), or None
-        Orthogonal; None where there is nothing to rotate, or the rows do not span the space.
+    Any rotation is a valid guess at axes along which the score may be separable: a poor one only loses the race
+    against the other network. None where there is nothing to rotate, or the rows do not span the space.
     """
     values = as_array(rows)
     if not 2 <= values.shape[1] <= AXES_DIMENSION or len(values) <= values.shape[1]:
@@ -352,7 +291,7 @@ def independent_axes(rows: Tensor, seed: int) -> Tensor | None:
     return torch.as_tensor(ica_axes(values, seed).rotation, dtype=rows.dtype, device=rows.device)
 
 
-def _few_rows(n_train: int, k: int, unoriented: bool) -> list[str]:
+def _few_rows(n_train: int, k: int, *, unoriented: bool) -> list[str]:
     if n_train >= ROWS_PER_COLUMN * k:
         return []
     words = [

@@ -18,19 +18,20 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import chi2
 from torch import Tensor
 
+from latentflow.bijection import Bijection, Chain, Leading
 from latentflow.components.mean_jacobians import MeanJacobians
 from latentflow.components.source_scale import SourceScale
 from latentflow.data.preprocess import Preprocessor
 from latentflow.errors import DataError, LatentFlowError, LatentFlowWarning
+from latentflow.flow.flow_map import FlowMap
 from latentflow.flow.probability_flow import ProbabilityFlow
-from latentflow.flow.solvers import solver_of
+from latentflow.flow.solvers import integrator_of
 from latentflow.model.cleaning import Latents, extrapolation, latents_to_remove, without
 from latentflow.model.devices import PRECISIONS, choose_device
-from latentflow.model.encoding import Encoding, Volumes, check_log_det, unsolved
-from latentflow.model.file import model_bytes, read_model, write_bytes
+from latentflow.model.encoding import Encoding, unsolved
+from latentflow.model.file import model_bytes, read_model, write_model
 from latentflow.orientation.record import Orientation
 from latentflow.score.denoisers import Denoiser, NetworkDenoiser
-from latentflow.score.tensors import as_array
 
 _LOG_2PI = math.log(2 * math.pi)
 
@@ -57,7 +58,7 @@ class FittedFlow:
     sigmas : ndarray, shape (steps + 1,)
         The frozen grid of noise levels, in whitened units.
     solver : str
-        A name in :data:`latentflow.flow.solvers.SOLVERS`.
+        A name in :data:`latentflow.flow.solvers.SOLVERS`; an adaptive one's makes a row depend on its batch.
     blend_weights : ndarray, shape (2, steps, 2, 3), optional
         The blend of its orders on this grid, there and back (:mod:`latentflow.flow.blending`).
     record : dict
@@ -116,17 +117,17 @@ class FittedFlow:
     @cached_property
     def flow(self) -> ProbabilityFlow:
         """The probability flow on whitened tensors of this model's device and dtype, before any orientation."""
-        return ProbabilityFlow(self.denoiser, self.sigmas, solver_of(self.solver, self.blend_weights))
+        return ProbabilityFlow(self.denoiser, self.sigmas, integrator_of(self.solver, self.blend_weights))
 
     @property
     def network(self) -> dict[str, Any]:
         """Settings of the network behind the flow (:mod:`latentflow.score.networks`); empty for a closed form."""
-        return dict(self.denoiser.network.settings) if isinstance(self.denoiser, NetworkDenoiser) else {}
+        return dict(self.denoiser.settings) if isinstance(self.denoiser, NetworkDenoiser) else {}
 
     @property
     def hash(self) -> str:
         """SHA-256 of the model file's content, hexadecimal."""
-        return hashlib.sha256(self._to_bytes()).hexdigest()
+        return hashlib.sha256(model_bytes(self.__getstate__())).hexdigest()
 
     def encode(
         self,
@@ -171,28 +172,20 @@ class FittedFlow:
             If the model has no source scale, and it is asked for; or if there is no such log-determinant, or the
             discrete one is to be estimated.
         """
-        check_log_det(log_det, trace_seed)
-        sources = self._sources(scale)
+        flow = FlowMap(self.flow, log_det, trace_seed, measured=log_prob)
+        to_latents = self.latent_chain(flow, scale)
         x, stretch = self.preprocessor.forward(X, first_row=first_row)
-        inside, carried = x[:, : self.preprocessor.n_flow], x[:, self.preprocessor.n_flow :]
-        start = self.flow.tensor(inside)
+        (z, total), *sources = to_latents.stages(x, stretch)
+        k = self.preprocessor.n_flow
+        far = self._far(x[:, :k], z[:, :k])
+        mapped, volume = sources[0] if sources else (z, total)
+        latents, carried = mapped[:, :k], mapped[:, k:]
         if not log_prob:
-            z = as_array(self.flow.encode(start)) @ self.orientation.rotation
-            return Encoding(sources.forward(z) if sources else z, carried, self._far(inside, z))
-        if log_det == "discrete":
-            volumes = Volumes.discrete(self.flow, start)
-        else:
-            volumes = Volumes.continuous(self.flow, start, trace_seed)
-        z, total = volumes.latents @ self.orientation.rotation, stretch + volumes.log_det
-        both = np.concatenate([z, carried], axis=1)
-        log_p = total - 0.5 * (both**2).sum(1) - 0.5 * both.shape[1] * _LOG_2PI
-        if volumes.folded is not None:
-            log_p[volumes.folded] = np.nan
-        far, trace_error, folded = self._far(inside, z), volumes.trace_error, volumes.folded
-        if sources is None:
-            return Encoding(z, carried, far, log_p, total, trace_error, folded)
-        total = total + sources.log_det(z)
-        return Encoding(sources.forward(z), carried, far, log_p, total, trace_error, folded)
+            return Encoding(latents, carried, far)
+        log_p = total - 0.5 * (z**2).sum(1) - 0.5 * z.shape[1] * _LOG_2PI
+        if flow.folded is not None:
+            log_p[flow.folded] = np.nan
+        return Encoding(latents, carried, far, log_p, volume, flow.trace_error, flow.folded)
 
     def decode(
         self, Z: ArrayLike, carried: ArrayLike | None = None, *, scale: str = "latent", first_row: int = 0
@@ -249,7 +242,8 @@ class FittedFlow:
         residual : ndarray, shape (n,)
             max |E(x) − z| in units of the latents.
         """
-        sources = self._sources(scale)
+        flow = FlowMap(self.flow)
+        to_latents = self.latent_chain(flow, scale)
         z = np.asarray(Z, dtype=np.float64)
         k, rest = self.preprocessor.n_flow, self.preprocessor.n_kept - self.preprocessor.n_flow
         if z.ndim != 2 or z.shape[1] != k:
@@ -259,10 +253,8 @@ class FittedFlow:
         beside = np.zeros((len(z), rest)) if carried is None else np.asarray(carried, dtype=np.float64)
         if beside.shape != (len(z), rest):
             raise DataError(f"carried directions must have shape {(len(z), rest)}, not {beside.shape}")
-        if sources is not None:
-            z = sources.inverse(z)
-        x, residual = self.flow.decode(self.flow.tensor(z @ self.orientation.rotation.T))
-        return self.preprocessor.inverse(np.concatenate([as_array(x), beside], axis=1)), as_array(residual)
+        x = to_latents.inverse(np.concatenate([z, beside], axis=1))
+        return self.preprocessor.inverse(x), cast(Floats, flow.residual)
 
     def clean(
         self,
@@ -349,7 +341,7 @@ class FittedFlow:
         ModelFileError
             If the denoiser is not a network, or the file cannot be written.
         """
-        return write_bytes(self._to_bytes(), Path(path))
+        return write_model(self.__getstate__(), Path(path))
 
     @classmethod
     def load(
@@ -374,20 +366,27 @@ class FittedFlow:
             raise LatentFlowError(f"dtype must be {' or '.join(PRECISIONS)}, not {dtype!r}")
         return cls(**read_model(Path(path)), device=choose_device(device), dtype=getattr(torch, dtype))
 
-    def _to_bytes(self) -> bytes:
-        return model_bytes(self.__getstate__())
+    def latent_chain(self, flow: FlowMap, scale: str = "latent") -> Chain:
+        """From whitened rows, shape (n, d), to latents or sources with the carried directions beside them.
 
-    def _sources(self, scale: str) -> SourceScale | None:
-        """The maps to apply for a scale; none for that of the latents."""
+        The first part leads to the latents, a second one, where there is one, from there to the sources.
+
+        Raises
+        ------
+        LatentFlowError
+            If the model has no source scale, and it is asked for.
+        """
         if scale not in SCALES:
             raise LatentFlowError(f"scale must be one of {', '.join(SCALES)}, not {scale!r}")
-        if scale == "latent":
-            return None
-        if self.source_scale is None:
-            raise LatentFlowError(
-                "this model has no source scale, as it was fitted by an older version: `latentflow orient` adds one"
+        if scale == "source" and self.source_scale is None:
+            why = (
+                "no orientation chose its axes" if self.orientation.arbitrary else "it is of an older version"
             )
-        return self.source_scale
+            raise LatentFlowError(f"this model has no source scale, as {why}: `latentflow orient` adds one")
+        parts: list[Bijection] = [Chain((flow, self.orientation))]
+        if scale == "source" and self.source_scale is not None:
+            parts.append(self.source_scale)
+        return Chain(tuple(Leading(part, self.preprocessor.n_flow) for part in parts))
 
     def tensor(self, values: Floats) -> Tensor:
         """Values as a tensor of this model's device and dtype."""

@@ -5,6 +5,7 @@ Orientation needs the trained model and its training rows, and no further traini
 
 from __future__ import annotations
 
+import copy
 import warnings
 from dataclasses import replace
 from typing import Any
@@ -13,21 +14,19 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from latentflow.components.source_scale import SourceScale
-from latentflow.data.row_order import group_codes, time_steps, unlabelled
-from latentflow.errors import DataError, LatentFlowError, LatentFlowWarning
+from latentflow.data.complete_rows import beside_rows, complete_rows
+from latentflow.data.tables import Table
+from latentflow.errors import DataError, LatentFlowWarning
 from latentflow.model.fitted_flow import FittedFlow
-from latentflow.orientation.methods import WAYS, Floats, Material, check_layered
+from latentflow.model.tables import is_table_of_fit
+from latentflow.orientation.methods import Floats, Material
 from latentflow.orientation.ordering import by_explained_variance, explained_variance, loadings, signs
 from latentflow.orientation.record import Orientation
-from latentflow.orientation.rows import pick_rows
-from latentflow.orientation.second_moments import large_groups, paired_rows
+from latentflow.orientation.registry import METHODS, method_of
+from latentflow.orientation.request import OrientationRequest
+from latentflow.orientation.rows import PickedRows
 from latentflow.orientation.selection import choose
 from latentflow.score.tensors import as_array
-
-METHODS = ("auto", *WAYS, "none")
-
-#: Fewest rows, at all and for each latent, from which axes can be found.
-FEWEST, FEWEST_PER_LATENT = 8, 2
 
 
 def orient(
@@ -50,12 +49,11 @@ def orient(
     X : array_like, shape (n, D)
         The table that the model was fitted to, or other rows of the same law; in the user's units.
     orientation : str
-        ``jacobian``: the joint diagonaliser of the denoiser's Jacobians; ``metric``: that of the decoder's metric;
-        ``ica``: the rotation nearest to FastICA's components; ``gaussianization``: the one nearest to a few layers of
-        linear ICA; ``temporal``: the joint diagonaliser of log-variograms, then of greatest autoregressive likelihood,
-        with innovations of any law; ``groups``: the joint diagonaliser of the covariances within groups; ``none``;
-        ``auto``: ``temporal`` or ``groups`` where rows are told to be in time order or to have groups, else what
-        :func:`latentflow.orientation.selection.choose` finds.
+        ``auto``, the method that goes by what is known of the rows (time before groups), or where nothing is what
+        :func:`latentflow.orientation.selection.choose` finds; or one of
+
+        {methods}
+
     groups : array_like, shape (n,), optional
         A label for each row, of any type. For ``temporal`` the labels are recordings: no pair of rows spans two.
     time : array_like, shape (n,), optional
@@ -74,7 +72,8 @@ def orient(
     Returns
     -------
     FittedFlow
-        With ``orientation``, ``source_scale`` and ``mean_jacobians`` that belong together.
+        With ``orientation``, ``source_scale`` and ``mean_jacobians`` that belong together, and a record of its own.
+        Latents that stand as the flow gives them have no source scale, as their axes are not those of sources.
 
     Raises
     ------
@@ -87,153 +86,194 @@ def orient(
         If rows have no label: they count as one group. If series share their trends, or many rows are in groups too
         small to be used.
     """
-    roles = _roles(model, len(np.asarray(X)), roles)
-    told: dict[str, Any] = {"groups": groups, "time": time, "time_order": time_order}
-    check_orientation(orientation, **told)
-    check_rows(orientation, model.preprocessor.n_flow, len(np.asarray(X)), roles, **told)
-    method = named(orientation, groups=groups, time=time, time_order=time_order)
-    material = training_material(model, X, groups=groups, time=time, roles=roles, seed=seed, method=method)
-    found = find_orientation(material, orientation, method)
-    for caution in found.cautions:
-        warnings.warn(f"orientation {found.method}: {caution}", LatentFlowWarning, stacklevel=2)
-    return arranged(model, found, material.X, material.z)
+    values = np.asarray(X, dtype=np.float64)
+    request = OrientationRequest.of(orientation, len(values), groups=groups, time=time, time_order=time_order)
+    if roles is None and len(model.roles) == len(values):
+        roles = model.roles
+    turned = orient_by(model, values, request, request.rows(model.preprocessor.n_flow, roles), seed=seed)
+    turned.record["settings"] = {
+        **turned.record.get("settings", {}),
+        "orientation": orientation,
+        "time_order": time_order,
+    }
+    if orientation == "auto" or method_of(orientation).needs:
+        # columns from before are not what these axes go by
+        turned.record |= {name: None for name in ("groups", "time") if name in turned.record}
+    return turned
 
 
-def named(orientation: str, *, groups: ArrayLike | None, time: ArrayLike | None, time_order: bool) -> str:
-    """The way that an orientation stands for, where what was told decides it; parameters as for :func:`orient`."""
-    if orientation == "auto" and (time_order or time is not None):
-        return "temporal"
-    return "groups" if orientation == "auto" and groups is not None else orientation
+orient.__doc__ = (orient.__doc__ or "").replace(
+    "{methods}", "\n        ".join(f"* ``{method.name}``: {method.label}" for method in METHODS.values())
+)
 
 
-def training_material(
+def orient_table(
     model: FittedFlow,
-    X: ArrayLike,
+    table: Table,
     *,
-    groups: ArrayLike | None = None,
-    time: ArrayLike | None = None,
-    roles: NDArray[np.uint8] | None = None,
-    seed: int | None = None,
-    method: str = "auto",
-) -> Material:
-    """What the ways to orient work on; parameters as for :func:`orient`, and the way that :func:`named` names."""
-    rows = np.asarray(X, dtype=np.float64)
-    roles = _roles(model, len(rows), roles)
-    if without := unlabelled(groups):
-        warnings.warn(
-            f"{without} of {len(rows)} rows have no label, and count as one group: leave them out if they are not",
-            LatentFlowWarning,
-            stacklevel=3,
-        )
-    positions, recordings = time_steps(
-        time if method == "temporal" else None, group_codes(groups, len(rows)), len(rows)
+    orientation: str = "auto",
+    groups: str | ArrayLike | None = None,
+    time: str | ArrayLike | None = None,
+    time_order: bool = False,
+) -> FittedFlow:
+    """The same model with its latents oriented by the rows of a table, as :func:`orient` does it.
+
+    Columns of groups and times that the model was fitted or oriented with are read again where none are given, and
+    rows with missing values left out where the fit did that.
+
+    Parameters
+    ----------
+    model : FittedFlow
+    table : Table
+        Of the columns of the model. Rows that the fit held out are not looked at where it is the table of the fit.
+    orientation, time_order
+        As for :func:`orient`.
+    groups, time : str or array_like, shape (n,), optional
+        The name of a column or dataset of the file, or the values themselves.
+
+    Returns
+    -------
+    FittedFlow
+
+    Raises
+    ------
+    LatentFlowError
+        As for :func:`orient`; or if values are missing and may not be left out, or a column is not there.
+    """
+    columns = _columns(model, table, orientation, {"groups": groups, "time": time}, time_order)
+    rows = complete_rows(
+        table,
+        missing=model.record.get("missing", "error"),
+        groups=columns.get("groups"),
+        time=columns.get("time"),
+        time_order=time_order,
     )
-    picked, validation = pick_rows(method, model.preprocessor.n_flow, positions, recordings, roles)
-    x = model.preprocessor.forward(rows[picked])[0][:, : model.preprocessor.n_flow]
+    turned = orient(
+        model,
+        rows.values,
+        orientation=orientation,
+        groups=rows.groups,
+        time=rows.time,
+        time_order=time_order,
+        roles=model.roles[rows.complete]
+        if is_table_of_fit(model, table)
+        else np.zeros(len(rows.values), np.uint8),
+    )
+    turned.record |= {name: column if isinstance(column, str) else None for name, column in columns.items()}
+    return turned
+
+
+def _columns(
+    model: FittedFlow, table: Table, orientation: str, given: dict[str, Any], time_order: bool
+) -> dict[str, Any]:
+    """What to go by as groups and times: what is given, else the columns that the model went by before.
+
+    With auto, whatever is given stands alone: a time from before would outvote groups that were just given.
+    """
+    auto = orientation == "auto"
+    known = {name: column for name, column in given.items() if column is not None}
+    if auto and (known or time_order):
+        return given
+    if not auto and method_of(orientation).needs is None:
+        return known
+    if time_order:  # equal steps, as just said
+        known.setdefault("time", None)
+    for name in given:
+        if name not in known:
+            known[name] = _still_there(table, model.record.get(name), required=not auto)
+    return known
+
+
+def _still_there(table: Table, column: str | None, *, required: bool) -> str | None:
+    """A column that was read before, or None with a warning where this table has none of that name.
+
+    Raises
+    ------
+    DataError
+        If it is not there and is required.
+    """
+    try:
+        beside_rows(table, column)
+    except DataError as missing:
+        if required:
+            raise
+        warnings.warn(f"{missing}; orienting without it", LatentFlowWarning, stacklevel=4)
+        return None
+    return column
+
+
+def orient_by(
+    model: FittedFlow,
+    X: Floats,
+    request: OrientationRequest,
+    picked: PickedRows,
+    *,
+    seed: int | None = None,
+) -> FittedFlow:
+    """The same model oriented as a request says, which was checked and whose rows were picked before.
+
+    Parameters
+    ----------
+    model, X, seed
+        As for :func:`orient`; its record stays what it was, in a copy.
+    request : OrientationRequest
+        About these rows.
+    picked : PickedRows
+        By :meth:`~latentflow.orientation.request.OrientationRequest.rows`.
+
+    Warns
+    -----
+    LatentFlowWarning
+        If series share their trends, or many rows are in groups too small to be used.
+    """
+    material = material_for(model, X, request, picked, seed=seed)
+    orientation = find_orientation(material, request)
+    for caution in orientation.cautions:
+        warnings.warn(f"orientation {orientation.method}: {caution}", LatentFlowWarning, stacklevel=3)
+    return arranged(model, orientation, material.X, material.z)
+
+
+def material_for(
+    model: FittedFlow,
+    X: Floats,
+    request: OrientationRequest,
+    picked: PickedRows,
+    *,
+    seed: int | None = None,
+) -> Material:
+    """What the methods work on; parameters as for :func:`orient_by`."""
+    rows = X[picked.rows]
+    x = model.preprocessor.forward(rows)[0][:, : model.preprocessor.n_flow]
     return Material(
         flow=model.flow,
         whitening=model.preprocessor.whitening,
         network=model.network,
-        X=rows[picked],
+        X=rows,
         x=x,
         z=as_array(model.flow.encode(model.flow.tensor(x))),
-        validation=validation,
-        positions=positions[picked],
-        groups=None if recordings is None else recordings[picked],
+        validation=picked.validation,
+        positions=request.positions[picked.rows],
+        groups=request.labels_of(picked),
         seed=int(model.record.get("seed", 0)) if seed is None else seed,
     )
 
 
-def find_orientation(material: Material, asked: str, method: str) -> Orientation:
-    """The axes by one way, before they are put in order.
-
-    Parameters
-    ----------
-    material : Material
-    asked : str
-        What was asked for.
-    method : str
-        What that stands for, as :func:`named` says.
-    """
-    k = material.x.shape[1]
-    if k == 1 or method == "none":
-        return replace(Orientation.identity(k), asked=asked)
-    if method == "auto":
-        return replace(choose(material), asked=asked)
-    found = replace(WAYS[method](material), asked=asked)
-    if asked != "auto":
-        return found
-    given = "the group of each row" if method == "groups" else "the order of the rows in time"
-    return replace(found, reason=f"{given} was given")
-
-
-def check_orientation(
-    orientation: str,
-    *,
-    groups: ArrayLike | None,
-    time: ArrayLike | None,
-    time_order: bool,
-    n: int | None = None,
-) -> None:
-    """Refuse what could not be done: an orientation that is unknown, or that lacks what it needs.
-
-    Parameters are those of :func:`orient`; with the number of rows n, labels and times are looked at as well, before
-    the work of a fit.
-    """
-    if orientation not in METHODS:
-        raise LatentFlowError(f"orientation {orientation!r} is not known: choose one of {', '.join(METHODS)}")
-    if orientation == "groups" and groups is None:
-        raise LatentFlowError("orientation groups needs a label for each row: give --groups COLUMN (groups=)")
-    if orientation == "temporal" and time is None and not time_order:
-        raise LatentFlowError(
-            "orientation temporal needs rows in the order of time: say so with --time-order (time_order=True), or "
-            "give --time COLUMN (time=)"
-        )
-    if n is not None:
-        time_steps(time, group_codes(groups, n), n)
-
-
-def fewest_rows(k: int) -> int:
-    """Rows below which nothing is known of the axes of k latents."""
-    return max(FEWEST, FEWEST_PER_LATENT * k)
-
-
-def check_rows(
-    orientation: str,
-    k: int,
-    n: int,
-    roles: NDArray[np.uint8] | None,
-    *,
-    groups: ArrayLike | None,
-    time: ArrayLike | None,
-    time_order: bool,
-) -> None:
-    """Refuse rows that are too few, or too far apart in time or in groups too small, for k latents.
-
-    The other parameters are those of :func:`orient`; n is the number of rows.
-    """
-    method = named(orientation, groups=groups, time=time, time_order=time_order)
-    if method == "none" or k == 1:
-        return
-    positions, recordings = time_steps(time if method == "temporal" else None, group_codes(groups, n), n)
-    picked, _ = pick_rows(method, k, positions, recordings, roles)
-    if len(picked) < fewest_rows(k):
-        raise DataError(
-            f"{len(picked)} rows are too few to orient {k} latents (below {fewest_rows(k)}): give more rows, or "
-            "--orientation none"
-        )
-    own = None if recordings is None else recordings[picked]
-    if method == "gaussianization":
-        check_layered(k)
-    elif method == "temporal":
-        paired_rows(positions[picked], own, k)
-    elif method == "groups":
-        assert own is not None
-        large_groups(own, k)
+def find_orientation(material: Material, request: OrientationRequest) -> Orientation:
+    """The axes that were asked for, before they are put in order."""
+    if material.x.shape[1] == 1:
+        orientation = Orientation.identity(1)
+    elif request.method == "auto":
+        orientation = choose(material)
+    else:
+        method = method_of(request.method)
+        orientation = method.axes(material)
+        if request.asked == "auto" and method.needs:
+            orientation = replace(orientation, reason=f"{method.needs.given} was given")
+    return replace(orientation, asked=request.asked)
 
 
 def arranged(model: FittedFlow, orientation: Orientation, X: Floats, z: Floats) -> FittedFlow:
-    """The model with this orientation, its axes in order of explained variance and signed, its scale and picture.
+    """The model with this orientation, its axes in order of explained variance and signed, and what belongs to them.
 
     Parameters
     ----------
@@ -246,23 +286,25 @@ def arranged(model: FittedFlow, orientation: Orientation, X: Floats, z: Floats) 
         Their latents before any orientation.
     """
     preprocessor, rotation = model.preprocessor, orientation.rotation
-    squeezed = preprocessor.table.squeeze(preprocessor.continuous(X))[0]
+    squeezed = preprocessor.table.tails.forward(preprocessor.continuous(X))[0]
     columns = (squeezed - preprocessor.whitening.center) / preprocessor.whitening.scale
     latents = z @ rotation
-    scale = SourceScale.fit(model.flow, rotation, latents, reach=model.reach)
+    scale = None
+    if not orientation.arbitrary:  # axes that nothing chose are not those of sources
+        scale = SourceScale.fit(model.flow, rotation, latents, reach=model.reach)
+    sources = scale.forward(latents)[0] if scale else latents
     order = by_explained_variance(explained_variance(latents, columns))
-    latents, scale = latents[:, order], scale.arranged(order, np.ones(len(order)))
-    sign = signs(scale.forward(latents), loadings(latents, columns))
+    sign = signs(sources[:, order], loadings(latents[:, order], columns))
     turned = replace(
         orientation,
         rotation=rotation[:, order] * sign,
         angle_error=orientation.angle_error[np.ix_(order, order)],
     )
-    scale = scale.arranged(np.arange(len(sign)), sign)
-    oriented = replace(model, orientation=turned, source_scale=scale, mean_jacobians=None)
+    oriented = replace(
+        model,
+        orientation=turned,
+        source_scale=scale.arranged(order, sign) if scale else None,
+        mean_jacobians=None,
+        record=copy.deepcopy(model.record),
+    )
     return replace(oriented, mean_jacobians=oriented.mean_jacobians_over(X))
-
-
-def _roles(model: FittedFlow, n: int, roles: NDArray[np.uint8] | None) -> NDArray[np.uint8] | None:
-    """Roles of n rows: those given, or the model's own where they are as many."""
-    return model.roles if roles is None and len(model.roles) == n else roles

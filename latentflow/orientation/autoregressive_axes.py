@@ -22,11 +22,11 @@ from scipy.linalg import expm
 
 Floats = NDArray[np.float64]
 
-ORDER = 4
-STEPS = 100
-TOLERANCE = 1e-8
+AUTOREGRESSIVE_ORDER = 4
+MOST_STEPS = 100
+ANGLE_TOLERANCE = 1e-8
 #: Radians by which a plane turns at most in one step.
-LARGEST = 0.2
+LARGEST_TURN = 0.2
 
 
 @dataclass(frozen=True)
@@ -54,21 +54,21 @@ def autoregressive_axes(covariances: Floats, start: Floats) -> AutoregressiveAxe
         Orthogonal.
     """
     rotation, value = start, _objective(covariances, start)
-    for _ in range(STEPS):
+    for _ in range(MOST_STEPS):
         turned = rotation.T @ covariances @ rotation
         gradient, curvature = slopes(turned, turned), curvatures(turned, turned)
         angle = np.where(curvature > 0, gradient / np.where(curvature > 0, curvature, 1.0), 0.0)
-        angle = np.clip(angle, -LARGEST, LARGEST)
-        if np.abs(angle).max() <= TOLERANCE:
+        angle = np.clip(angle, -LARGEST_TURN, LARGEST_TURN)
+        if np.abs(angle).max() <= ANGLE_TOLERANCE:
             return AutoregressiveAxes(rotation, True)
         for halving in range(12):
             candidate = rotation @ expm(angle * 0.5**halving)
-            found = _objective(covariances, candidate)
-            if found < value:
+            tried = _objective(covariances, candidate)
+            if tried < value:
                 break
         else:
-            return AutoregressiveAxes(rotation, bool(np.abs(angle).max() <= TOLERANCE**0.5))
-        rotation, value = candidate, found
+            return AutoregressiveAxes(rotation, bool(np.abs(angle).max() <= ANGLE_TOLERANCE**0.5))
+        rotation, value = candidate, tried
     return AutoregressiveAxes(rotation, False)
 
 

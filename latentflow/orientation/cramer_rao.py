@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 #: Mean and standard deviation of n bᵀ Γ⁻¹ b of a normal sample.
-NORMAL, SPREAD = 8.05, 8.14
+NORMAL_MEAN, NORMAL_SPREAD = 8.05, 8.14
 #: How much of the sum of two of them, less their means, counts as chance: three standard deviations.
-CHANCE = 3.0 * 2**0.5 * SPREAD
+CHANCE = 3.0 * 2**0.5 * NORMAL_SPREAD
 
 
 def angle_error(components: Floats) -> Floats:
@@ -37,7 +37,7 @@ def angle_error(components: Floats) -> Floats:
     components : ndarray, shape (n, k)
         Independent, as rows of an orthogonal mixture would be given back; any scale.
     """
-    own = _information(components) - NORMAL
+    own = _information(components) - NORMAL_MEAN
     information = own[:, None] + own[None, :]
     error = np.full(information.shape, np.pi / 4)
     clear = information > CHANCE

@@ -25,8 +25,8 @@ from scipy.linalg import expm
 from scipy.optimize import linear_sum_assignment
 
 from latentflow.orientation.autoregressive_axes import (
-    LARGEST,
-    STEPS,
+    LARGEST_TURN,
+    MOST_STEPS,
     filters,
     is_autocovariance,
     slopes,
@@ -36,23 +36,23 @@ from latentflow.orientation.autoregressive_axes import (
 Floats = NDArray[np.float64]
 
 #: κ − 1 from which innovations are far from Gaussian: at least, and as a multiple of latents by rows.
-LEAST, CHANCE = 0.05, 10.0
+LEAST_EXCESS, CHANCE_EXCESS = 0.05, 10.0
 #: Standard errors by which scores must be better than linear ones on rows that neither they nor the axes saw, those of
 #: all series together and that of each, and folds of the rows for that.
-CLEAR, OWN = 3.0, 1.0
+CLEAR_TOGETHER, CLEAR_EACH = 3.0, 1.0
 FOLDS = 4
-#: Steps by which one of them must be.
-TRIED = 10
+#: Steps by which one of the series must be far from Gaussian.
+STEPS_BEFORE_GIVING_UP = 10
 #: Rows in series below which innovations are not looked at.
-FEWEST = 50
-TOLERANCE = 1e-6
+FEWEST_ROWS = 50
+ANGLE_TOLERANCE = 1e-6
 #: Share of a Newton step that is taken at the least, where whole ones swing.
-SLOWEST = 0.02
+SMALLEST_RATE = 0.02
 #: Added to the second moments of e and tanh e, which are proportional where innovations have two values.
 RIDGE = 1e-6
 #: Share of the curvature of independent series that a plane must have. Where two series share their volatility, they
 #: are not, and their plane has some 0.1 to 0.3 of it; of independent ones 0.9 and more.
-SHARED = 0.5
+INDEPENDENT_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -141,17 +141,17 @@ def innovation_axes(z: Floats, last: NDArray[np.intp], covariances: Floats, star
     gaussian = InnovationAxes(
         start, none, slopes(start.T @ covariances @ start, start.T @ mean @ start), none, True
     )
-    if m < FEWEST:
+    if m < FEWEST_ROWS:
         return gaussian
-    chance = CHANCE * k / m
-    climbed = _climb(z, last, mean, start, max(LEAST, chance))
+    chance = CHANCE_EXCESS * k / m
+    climbed = _climb(z, last, mean, start, max(LEAST_EXCESS, chance))
     if climbed is None:
         return gaussian
     look = climbed.look
     far = np.where(look.information - 1 > chance, look.information - 1, 0.0)
     far = np.where(_beyond_chance(z, last, covariances, start, climbed.rotation, chance), far, 0.0)
     beyond = far[:, None] * look.levels
-    sound = look.measured_curvature() > SHARED * look.curvature()
+    sound = look.measured_curvature() > INDEPENDENT_SHARE * look.curvature()
     return InnovationAxes(
         climbed.rotation,
         np.where(sound, beyond + beyond.T, 0.0),
@@ -177,27 +177,27 @@ def _climb(
     """Newton steps for all planes at once; None where no κ − 1 exceeds least, or series cannot have the covariances."""
     m, k = len(last), len(start)
     rotation, rate, before, converged = start, 1.0, np.zeros((k, k)), False
-    for step in range(STEPS):
-        found = _look(z @ rotation, last, rotation.T @ covariances @ rotation)
+    for step in range(MOST_STEPS):
+        here = _look(z @ rotation, last, rotation.T @ covariances @ rotation)
         # mixtures of series are nearer to Gaussian than these, so there are some steps to find one that is far from it
-        if found is None or (step == TRIED and found.information.max() - 1 <= least):
+        if here is None or (step == STEPS_BEFORE_GIVING_UP and here.information.max() - 1 <= least):
             return None
-        look = found
+        look = here
         curvature = look.curvature()
         clear = curvature > 2 / m  # in other planes the angle of greatest likelihood is off by π/4, or more
         angle = np.where(clear, look.slopes(1)[0] / np.where(clear, curvature, 1.0), 0.0)
-        converged = step >= TRIED and float(np.abs(angle).max()) <= TOLERANCE
-        if converged or step == STEPS - 1:
+        converged = step >= STEPS_BEFORE_GIVING_UP and float(np.abs(angle).max()) <= ANGLE_TOLERANCE
+        if converged or step == MOST_STEPS - 1:
             break
-        rate = min(1.0, 1.5 * rate) if (angle * before).sum() >= 0 else max(0.5 * rate, SLOWEST)
-        rotation, before = rotation @ expm(np.clip(rate * angle, -LARGEST, LARGEST)), angle
+        rate = min(1.0, 1.5 * rate) if (angle * before).sum() >= 0 else max(0.5 * rate, SMALLEST_RATE)
+        rotation, before = rotation @ expm(np.clip(rate * angle, -LARGEST_TURN, LARGEST_TURN)), angle
     return _Climb(rotation, angle, converged, look)
 
 
 def _beyond_chance(
-    z: Floats, last: NDArray[np.intp], covariances: Floats, start: Floats, found: Floats, least: float
+    z: Floats, last: NDArray[np.intp], covariances: Floats, start: Floats, axes: Floats, least: float
 ) -> NDArray[np.bool_]:
-    """Which series along the axes found have innovations far from Gaussian in rows without which they are found too.
+    """Which series along the axes have innovations far from Gaussian in rows without which the same axes come out.
 
     Among many series alike some axes always look far from Gaussian. So the climb is repeated without one fold of the
     rows after the other, and the scores of the series that are far are compared in that fold with linear ones, by
@@ -205,19 +205,19 @@ def _beyond_chance(
     """
     parts, m = len(covariances), len(last)
     fold = np.arange(m) * parts // m % FOLDS
-    gains = np.zeros((m, len(found)))
+    gains = np.zeros((m, len(axes)))
     for out in range(FOLDS):
         kept = np.arange(parts) % FOLDS != out
         climbed = _climb(z, last[fold != out], covariances[kept].mean(0), start)
         if climbed is None:
-            return np.zeros(len(found), bool)
-        own = linear_sum_assignment(-np.abs(found.T @ climbed.rotation))[1]
+            return np.zeros(len(axes), bool)
+        own = linear_sum_assignment(-np.abs(axes.T @ climbed.rotation))[1]
         far = climbed.look.information - 1 > least
         e, score, steepness = _scored(climbed.look, z @ climbed.rotation, last[fold == out])
         gains[fold == out] = np.where(far, 2 * steepness - score**2 - 2 + e**2, 0.0)[:, own]
-    if not _clear(gains.sum(1, keepdims=True), CLEAR)[0]:
-        return np.zeros(len(found), bool)
-    return _clear(gains, OWN)
+    if not _clear(gains.sum(1, keepdims=True), CLEAR_TOGETHER)[0]:
+        return np.zeros(len(axes), bool)
+    return _clear(gains, CLEAR_EACH)
 
 
 def _clear(gains: Floats, errors: float) -> NDArray[np.bool_]:

@@ -25,15 +25,15 @@ Floats = NDArray[np.float64]
 #: Noise levels at which the denoiser is differentiated: below, it is steep and over-fitted, above it is linear.
 NOISE_LEVELS = (0.1, 0.2, 0.4, 0.7, 1.0, 1.5, 2.0)
 #: Rows × coordinates² that are differentiated at most at a noise level, and rows.
-NUMBERS = 400_000
-ROWS = 4_000
+MOST_ENTRIES = 400_000
+MOST_ROWS = 4_000
 #: Neighbours with which a row's Jacobian is compared, and the share of all pairs that counts.
-NEIGHBOURS, LONE = 4, 0.4
+NEIGHBOURS, RANK_ONE_SHARE = 4, 0.4
 
 
 def rows_to_differentiate(k: int) -> int:
     """How many rows' Jacobians are taken in k dimensions."""
-    return max(200, min(ROWS, NUMBERS // (k * k)))
+    return max(200, min(MOST_ROWS, MOST_ENTRIES // (k * k)))
 
 
 def denoiser_axes(flow: ProbabilityFlow, x: Floats, rng: np.random.Generator) -> JointDiagonalisation:
@@ -101,5 +101,5 @@ def kink_axes(x: Floats, jacobians: Floats) -> JointDiagonalisation:
     if not changes.any():
         return joint_diagonaliser(np.zeros((1, *jacobians.shape[1:])))
     lone = values[changes, 0] ** 2 / (values[changes] ** 2).sum(1)
-    along = rows[changes, 0][lone >= np.quantile(lone, 1 - LONE)]
+    along = rows[changes, 0][lone >= np.quantile(lone, 1 - RANK_ONE_SHARE)]
     return joint_diagonaliser(along[:, :, None] * along[:, None, :])

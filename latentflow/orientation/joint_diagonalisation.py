@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-SWEEPS = 100
+MOST_SWEEPS = 100
 #: A sweep in which no plane turns by more than this, radians, is the last.
-TOLERANCE = 1e-9
+ANGLE_TOLERANCE = 1e-9
 #: What the entries of a plane add up to below this share of all entries, root of the sum of squares, is rounding.
 ROUNDING = 1e-13
 
@@ -52,8 +52,8 @@ def joint_diagonaliser(
     weights: Floats | None = None,
     *,
     start: Floats | None = None,
-    sweeps: int = SWEEPS,
-    tolerance: float = TOLERANCE,
+    sweeps: int = MOST_SWEEPS,
+    tolerance: float = ANGLE_TOLERANCE,
 ) -> JointDiagonalisation:
     """The rotation under which symmetric matrices are jointly most diagonal.
 

@@ -1,8 +1,8 @@
-"""The ways to orient the latents of a fitted model, each from the same training rows."""
+"""The functions behind the methods of :mod:`latentflow.orientation.registry`, each from the same training rows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -14,7 +14,6 @@ from latentflow.base.fastica import ICAAxes, ica_axes
 from latentflow.base.gaussianization import GaussianizationFit, Start, fit_gaussianization
 from latentflow.base.initialisation import RemainingMixture, curves_to_normal, remove_layer
 from latentflow.data.whitening import Whitening
-from latentflow.errors import LatentFlowError
 from latentflow.flow.probability_flow import ProbabilityFlow
 from latentflow.orientation.cramer_rao import angle_error
 from latentflow.orientation.jacobians import (
@@ -31,9 +30,8 @@ from latentflow.orientation.second_moments import StructuredAxes, group_axes, te
 from latentflow.score.tensors import as_array
 from latentflow.statistics.matrices import symmetric_whitening
 from latentflow.statistics.ranks import normal_scores
+from latentflow.statistics.thinning import thin
 
-#: Beyond as many latents no Gaussianization is tried: its starts cost a Jacobian per row.
-LAYERED_DIMENSION = 32
 #: Rows on which likelihoods are compared.
 LIKELIHOOD_ROWS = 1_000
 #: Share of the flow's advantage over linear ICA that layers must reach to count as right, and nats a row and
@@ -51,7 +49,7 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Material:
-    """What the ways to orient work on: training rows, whitened, and their latents before any orientation.
+    """What the methods work on: training rows, whitened, and their latents before any orientation.
 
     Attributes
     ----------
@@ -83,25 +81,24 @@ class Material:
     seed: int
 
     def generator(self) -> np.random.Generator:
-        """A fresh generator, the same for every way, so that none depends on which others were tried."""
+        """A fresh generator, the same for every method, so that none depends on which others were tried."""
         return np.random.default_rng([self.seed, 7])
 
     @cached_property
     def jacobians(self) -> tuple[Floats, Floats]:
-        """Some of the rows, shape (m, k), and ∂z/∂x there, shape (m, k, k): found once for whoever asks."""
+        """Some of the rows, shape (m, k), and ∂z/∂x there, shape (m, k, k): computed once for whoever asks."""
         return encoder_jacobians(self.flow, self.x, self.generator())
 
     def likelihood_rows(self) -> Floats:
         """Validation rows by whose likelihood models are compared, spread evenly over all of them, shape (m, k)."""
         rows = self.x[self.validation]
         most = max(100, min(LIKELIHOOD_ROWS, 20_000 // rows.shape[1]))
-        return rows[np.unique(np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int))]
+        return thin(rows, most)
 
 
 def jacobian(material: Material) -> Orientation:
     """Axes of the denoiser's Jacobians."""
-    found = denoiser_axes(material.flow, material.x, material.generator())
-    return _diagonalised("jacobian", found, material)
+    return _diagonalised("jacobian", denoiser_axes(material.flow, material.x, material.generator()), material)
 
 
 def metric(material: Material) -> Orientation:
@@ -116,40 +113,36 @@ def ica(material: Material) -> Orientation:
 
 def gaussianization(material: Material) -> Orientation:
     """The rotation nearest to the coordinates of a few layers of linear ICA."""
-    check_layered(material.x.shape[1])
-    rotation = ica_axes(material.x, material.seed).rotation
-    of_flow, of_linear = flow_log_prob(material), linear_fit(material, rotation).log_prob
-    right = enough(of_flow, of_linear, material.x.shape[1])
+    k, of_flow = material.x.shape[1], flow_log_prob(material)
+    of_linear = linear_fit(material, ica_axes(material.x, material.seed).rotation).log_prob
+    right = enough(of_flow, of_linear, k)
     best = one_more_layer(material, layered_fits(material, 2)[0], right)
     levels = {"flow": of_flow.mean(), "linear": of_linear.mean(), "layers": best.log_prob.mean()}
-    explains = "explain" if levels["layers"] >= right else "do not explain"
-    told = ", ".join(f"{name} {level:.2f}" for name, level in levels.items())
-    reason = f"it was asked for; {best.layers} layers of linear ICA {explains} what the flow does (log p of validation "
-    reason += f"rows, whitened, nats: {told})"
-    found = from_layers(material, best)
-    figures: dict[str, Any] = {f"log_prob_{name}": float(level) for name, level in levels.items()}
-    figures["explains"] = bool(levels["layers"] >= right)
-    return replace(found, reason=reason, details={**found.details, **figures})
-
-
-def check_layered(k: int) -> None:
-    """Refuse more latents than layers are tried for."""
-    if k > LAYERED_DIMENSION:
-        raise LatentFlowError(
-            f"orientation gaussianization is for at most {LAYERED_DIMENSION} latents, not {k}: "
-            "use --components, or another --orientation"
-        )
+    explains = bool(levels["layers"] >= right)
+    listed = ", ".join(f"{name} {level:.2f}" for name, level in levels.items())
+    reason = (
+        f"it was asked for; {best.layers} layers of linear ICA {'explain' if explains else 'do not explain'} what the "
+        f"flow does (log p of validation rows, whitened, nats: {listed})"
+    )
+    figures = {f"log_prob_{name}": float(level) for name, level in levels.items()} | {"explains": explains}
+    aligned = from_layers(material, best)
+    return replace(aligned, reason=reason, details={**aligned.details, **figures})
 
 
 def temporal(material: Material) -> Orientation:
     """Axes of the latents as independent series; where there are groups, they are recordings."""
-    return _structured("temporal", temporal_axes(material.z, material.positions, material.groups))
+    return _structured("temporal", temporal_axes(material.z, material.positions, material.groups), "lags")
 
 
 def groups(material: Material) -> Orientation:
     """Axes of the latents' covariances within groups."""
     assert material.groups is not None
-    return _structured("groups", group_axes(material.z, material.groups))
+    return _structured("groups", group_axes(material.z, material.groups), "groups_used")
+
+
+def none(material: Material) -> Orientation:
+    """The latents as the flow gives them."""
+    return Orientation.identity(material.x.shape[1])
 
 
 def flow_log_prob(material: Material) -> Floats:
@@ -163,13 +156,13 @@ def enough(of_flow: Floats, of_linear: Floats, k: int) -> float:
     return float(max(most, of_flow.mean() - SHORT * k))
 
 
-def from_ica(material: Material, found: ICAAxes) -> Orientation:
+def from_ica(material: Material, axes: ICAAxes) -> Orientation:
     """The orientation of a FastICA that has been run."""
-    components = material.x @ found.rotation
+    components = material.x @ axes.rotation
     return Orientation(
         rotation=procrustes(material.z, components),
         method="ica",
-        converged=found.converged,
+        converged=axes.converged,
         angle_error=angle_error(components),
         details={"anchored_to_ica": True},
     )
@@ -281,38 +274,28 @@ def _fits(material: Material, starts: list[Start]) -> tuple[GaussianizationFit, 
     return fit_gaussianization(train, material.likelihood_rows(), starts, material.seed)
 
 
-def _diagonalised(method: str, found: JointDiagonalisation, material: Material) -> Orientation:
-    return Orientation(
-        rotation=found.rotation,
-        method=method,
-        converged=found.converged,
-        angle_error=angle_error(material.x @ found.rotation),
-        details={"sweeps": found.sweeps, "off_diagonal": found.off_diagonal},
-    )
-
-
-def _structured(method: str, found: StructuredAxes) -> Orientation:
-    axes = found.diagonalisation
-    used = "lags" if method == "temporal" else "groups_used"
+def _diagonalised(method: str, axes: JointDiagonalisation, material: Material) -> Orientation:
     return Orientation(
         rotation=axes.rotation,
         method=method,
         converged=axes.converged,
-        angle_error=found.angle_error,
-        details={
-            "sweeps": axes.sweeps,
-            "off_diagonal": axes.off_diagonal,
-            used: list(found.used),
-            "cautions": list(found.cautions),
-        },
+        angle_error=angle_error(material.x @ axes.rotation),
+        details={"sweeps": axes.sweeps, "off_diagonal": axes.off_diagonal},
     )
 
 
-WAYS: Mapping[str, Callable[[Material], Orientation]] = {
-    "jacobian": jacobian,
-    "metric": metric,
-    "ica": ica,
-    "gaussianization": gaussianization,
-    "temporal": temporal,
-    "groups": groups,
-}
+def _structured(method: str, structured: StructuredAxes, used: str) -> Orientation:
+    """The orientation by second moments; ``used`` is what the lags or groups are called whose matrices were used."""
+    axes = structured.diagonalisation
+    return Orientation(
+        rotation=axes.rotation,
+        method=method,
+        converged=axes.converged,
+        angle_error=structured.angle_error,
+        details={
+            "sweeps": axes.sweeps,
+            "off_diagonal": axes.off_diagonal,
+            used: list(structured.used),
+            "cautions": list(structured.cautions),
+        },
+    )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from latentflow.statistics.matrices import nearest_orthogonal
 from latentflow.statistics.ranks import normal_scores
 
 Floats = NDArray[np.float64]
@@ -18,5 +19,4 @@ Floats = NDArray[np.float64]
 
 def procrustes(z: Floats, components: Floats) -> Floats:
     """The rotation V, shape (k, k), for which z V is nearest to the normal scores of components, shape (n, k)."""
-    left, _, right = np.linalg.svd(z.T @ normal_scores(components))
-    return np.asarray(left @ right)
+    return nearest_orthogonal(z.T @ normal_scores(components))

@@ -27,7 +27,7 @@ class Orientation:
     rotation : ndarray, shape (k, k)
         Orthogonal V; oriented latents are z V, so that column i holds the direction of oriented latent i.
     method : str
-        How the rotation was found; ``none`` leaves the latents as the flow gives them.
+        How the rotation was found; ``none`` leaves the latents as the flow gives them, but for order and sign.
     asked : str
         What was asked for; differs from the method where that was ``auto``.
     reason : str
@@ -49,6 +49,14 @@ class Orientation:
     converged: bool = True
     angle_error: Floats = field(default_factory=lambda: np.zeros((0, 0)))
     details: Mapping[str, Any] = field(default_factory=dict)
+
+    def forward(self, latents: Floats) -> tuple[Floats, Floats]:
+        """Oriented latents, shape (n, k), of latents, shape (n, k), with log|det| 0, shape (n,)."""
+        return latents @ self.rotation, np.zeros(len(latents))
+
+    def inverse(self, oriented: Floats) -> Floats:
+        """Latents as the flow gives them, shape (n, k), of oriented ones."""
+        return np.asarray(oriented @ self.rotation.T)
 
     @property
     def arbitrary(self) -> bool:

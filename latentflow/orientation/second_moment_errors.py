@@ -77,13 +77,13 @@ def _out_of_sample(
     moments = own.sum(0) / own_counts.sum(0)[:, None, None]
     axes = _matched(joint_diagonaliser(symmetric_log(moments), weights, start=np.eye(own.shape[-1])).rotation)
     learned = _variances(own.sum(0), own_counts.sum(0), axes)
-    found = _variances(new.sum(0), new_counts.sum(0), axes)
+    measured = _variances(new.sum(0), new_counts.sum(0), axes)
     weighted = weights[:, None, None] * _apart(np.log(learned))
     # how far the parts' log-variances lie off those of all, to first order
-    noise = _apart(_variances(new, new_counts, axes) / found).var(axis=0, ddof=1) / len(new)
+    noise = _apart(_variances(new, new_counts, axes) / measured).var(axis=0, ddof=1) / len(new)
     # as improbable as CHANCE standard deviations of a normal variable
     threshold = float(stats.t.isf(stats.norm.sf(CHANCE), (len(new) - 1) * len(weights)))
-    return (weighted * _apart(np.log(found))).sum(0), threshold * np.sqrt((weighted**2 * noise).sum(0))
+    return (weighted * _apart(np.log(measured))).sum(0), threshold * np.sqrt((weighted**2 * noise).sum(0))
 
 
 def _matched(axes: Floats) -> Floats:

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentflow.errors import DataError
-from latentflow.orientation.autoregressive_axes import ORDER, autoregressive_axes
+from latentflow.orientation.autoregressive_axes import AUTOREGRESSIVE_ORDER, autoregressive_axes
 from latentflow.orientation.innovation_axes import innovation_axes
 from latentflow.orientation.joint_diagonalisation import JointDiagonalisation, joint_diagonaliser
 from latentflow.orientation.second_moment_errors import bounded, clear_curvature, moment_angle_error
@@ -36,8 +36,8 @@ Integers = NDArray[np.int64]
 LAGS = (1, 2, 3, 4, 5, 8, 13, 21, 34, 55, 89)
 #: A matrix is taken from so many rows or pairs of rows for each coordinate at least.
 ROWS_PER_COORDINATE = 5
-#: Share of the rows in groups that are left out as too small from which that is told.
-LEFT_OUT = 0.1
+#: Share of the rows in groups that are left out as too small from which a caution says so.
+LEFT_OUT_SHARE = 0.1
 #: Parts into which the rows are cut, to see how far the angles scatter.
 PARTS = 16
 
@@ -90,19 +90,27 @@ def temporal_axes(z: Floats, positions: Integers, recordings: Integers | None = 
         sums.append(np.stack([0.5 * moved[parts == b].T @ moved[parts == b] for b in range(PARTS)]))
         counts.append(np.bincount(parts, minlength=PARTS))
         used.append(lag)
-    found = _axes(np.stack(sums, 1), np.stack(counts, 1), tuple(used))
-    if used[:ORDER] != list(range(1, ORDER + 1)):
-        return found
-    left = without_trends(z, positions[order], recorded)
-    parts = np.arange(len(left)) * PARTS // len(left)
-    own = np.stack([left[parts == b].T @ left[parts == b] / (parts == b).sum() for b in range(PARTS)])
-    moved = np.stack(
-        [s / np.maximum(c, 1)[:, None, None] for s, c in zip(sums[:ORDER], counts, strict=False)], 1
+    diagonalised = _axes(np.stack(sums, 1), np.stack(counts, 1), tuple(used))
+    if used[:AUTOREGRESSIVE_ORDER] != list(range(1, AUTOREGRESSIVE_ORDER + 1)):
+        return diagonalised
+    detrended = without_trends(z, positions[order], recorded)
+    parts = np.arange(len(detrended)) * PARTS // len(detrended)
+    own = np.stack(
+        [detrended[parts == b].T @ detrended[parts == b] / (parts == b).sum() for b in range(PARTS)]
     )
-    # C(l) = C(0) - Γ(l), part by part, shape (parts, ORDER + 1, k, k)
+    moved = np.stack(
+        [
+            s / np.maximum(c, 1)[:, None, None]
+            for s, c in zip(sums[:AUTOREGRESSIVE_ORDER], counts, strict=False)
+        ],
+        1,
+    )
+    # C(l) = C(0) - Γ(l), part by part, shape (parts, AUTOREGRESSIVE_ORDER + 1, k, k)
     covariances = own[:, None] - np.concatenate([np.zeros_like(own)[:, None], moved], axis=1)
-    first, second = pairs[ORDER]
-    likeliest = _likeliest(found, left, second[second - first == ORDER], covariances)
+    first, second = pairs[AUTOREGRESSIVE_ORDER]
+    likeliest = _likeliest(
+        diagonalised, detrended, second[second - first == AUTOREGRESSIVE_ORDER], covariances
+    )
     rotation = likeliest.diagonalisation.rotation
     return replace(likeliest, cautions=_of_trends(rotation.T @ own @ rotation))
 
@@ -139,27 +147,29 @@ def paired_rows(
     pairs = {lag: pair for lag, pair in every.items() if len(pair[0]) >= max(50, ROWS_PER_COORDINATE * k)}
     if not pairs:
         raise DataError(
-            f"orientation temporal: of {len(step)} rows too few follow each other in time; give rows without gaps, or "
-            "use another --orientation"
+            f"of {len(step)} rows too few follow each other in time to orient by that; give rows without gaps, or use "
+            "another --orientation"
         )
     return pairs, order
 
 
-def _likeliest(found: StructuredAxes, z: Floats, last: NDArray[np.intp], parts: Floats) -> StructuredAxes:
+def _likeliest(
+    diagonalised: StructuredAxes, z: Floats, last: NDArray[np.intp], parts: Floats
+) -> StructuredAxes:
     """The axes of greatest autoregressive likelihood, and their errors.
 
     Parameters
     ----------
-    found : StructuredAxes
+    diagonalised : StructuredAxes
         Where to start.
     z : ndarray, shape (n, k)
         Latents in the order of time, each with mean 0.
     last : ndarray of int, shape (m,)
-        Rows that ORDER others directly precede.
-    parts : ndarray, shape (PARTS, ORDER + 1, k, k)
+        Rows that AUTOREGRESSIVE_ORDER others directly precede.
+    parts : ndarray, shape (PARTS, AUTOREGRESSIVE_ORDER + 1, k, k)
         Covariances of parts of the rows.
     """
-    start = found.diagonalisation
+    start = diagonalised.diagonalisation
     gaussian = autoregressive_axes(parts.mean(0), start.rotation)
     likeliest = innovation_axes(z, last, parts, gaussian.rotation)
     signal = clear_curvature(likeliest.rotation.T @ parts @ likeliest.rotation) + likeliest.curvature
@@ -169,7 +179,7 @@ def _likeliest(found: StructuredAxes, z: Floats, last: NDArray[np.intp], parts: 
     return StructuredAxes(
         replace(start, rotation=likeliest.rotation, converged=converged),
         bounded(scatter + likeliest.left * signal, signal),
-        found.used,
+        diagonalised.used,
     )
 
 
@@ -207,14 +217,14 @@ def group_axes(z: Floats, groups: Integers) -> StructuredAxes:
         sums.append(np.stack([piece.T @ piece for piece in pieces]))
         counts.append(np.array([len(piece) for piece in pieces]))
     used = tuple(int(label) for label in large)
-    found = _axes(np.stack(sums, 1), np.stack(counts, 1), used, by_rows=True)
-    return replace(found, cautions=_of_small_groups(groups, large, z.shape[1]))
+    axes = _axes(np.stack(sums, 1), np.stack(counts, 1), used, by_rows=True)
+    return replace(axes, cautions=_of_small_groups(groups, large, z.shape[1]))
 
 
 def _of_small_groups(groups: Integers, large: Integers, k: int) -> tuple[str, ...]:
     """A caution where many rows are in groups that are left out."""
     out = len(groups) - int(np.isin(groups, large).sum())
-    if out <= LEFT_OUT * len(groups):
+    if out <= LEFT_OUT_SHARE * len(groups):
         return ()
     every = len(np.unique(groups))
     return (
@@ -234,8 +244,8 @@ def large_groups(groups: Integers, k: int) -> Integers:
     large: Integers = labels[sizes >= group_size(k)]
     if len(large) < 2:
         raise DataError(
-            f"orientation groups: fewer than two of {len(labels)} groups have {ROWS_PER_COORDINATE} rows for each "
-            f"of {k} latents; join small groups, or use another --orientation"
+            f"fewer than two of {len(labels)} groups have {ROWS_PER_COORDINATE} rows for each of {k} latents, as an "
+            "orientation by groups needs; join small groups, or use another --orientation"
         )
     return large
 
@@ -260,6 +270,6 @@ def _axes(
     total = counts.sum(0)
     moments = sums.sum(0) / total[:, None, None]
     weights = total / total.mean() if by_rows else np.ones(len(total))
-    found = joint_diagonaliser(symmetric_log(moments), weights)
-    error = moment_angle_error(found.rotation.T @ sums @ found.rotation, counts, weights)
-    return StructuredAxes(found, error, used)
+    axes = joint_diagonaliser(symmetric_log(moments), weights)
+    error = moment_angle_error(axes.rotation.T @ sums @ axes.rotation, counts, weights)
+    return StructuredAxes(axes, error, used)

@@ -1,4 +1,4 @@
-"""Which orientation to take for rows of which neither their order nor groups are told."""
+"""Which orientation to take for rows of which neither the order nor groups are known."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from latentflow.base.gaussianization import GaussianizationFit
 from latentflow.orientation.methods import (
     ADVANTAGE,
     AGREE,
-    LAYERED_DIMENSION,
     Material,
     clearly_above,
     enough,
@@ -27,6 +26,7 @@ from latentflow.orientation.methods import (
     one_more_layer,
 )
 from latentflow.orientation.record import Orientation, agreement
+from latentflow.orientation.registry import method_of
 from latentflow.score.networks import has_axes, is_separable
 
 #: Rows below which models of the mixture are not compared.
@@ -52,71 +52,79 @@ def choose(material: Material) -> Orientation:
     model hardly does that along wrong axes, unless there is little to explain, or the mixture has more layers than
     are tried and many sources; two of them unless three serve better
     (:func:`latentflow.orientation.methods.one_more_layer`). Else the axes of the decoder metric are, and whether
-    FastICA has the same is told. With very few rows nothing is compared.
+    FastICA has the same is said. With very few rows nothing is compared.
     """
     x = material.x
     k = x.shape[1]
     components = ica_axes(x, material.seed)
     if len(x) < FEWEST_ROWS:
-        words = f"{len(x)} rows are too few to compare models of the mixture (below {FEWEST_ROWS}), which is taken to "
-        words += "be linear"
-        return _told(_linear(material, components), words, {})
+        reason = (
+            f"{len(x)} rows are too few to compare models of the mixture (below {FEWEST_ROWS}), which is taken to be "
+            "linear"
+        )
+        return _because(_linear(material, components), reason, {})
     of_flow = flow_log_prob(material)
     of_linear = linear_fit(material, components.rotation).log_prob
     figures: dict[str, Any] = {
         "log_prob_flow": float(of_flow.mean()),
         "log_prob_linear": float(of_linear.mean()),
     }
-    told = f"log p of validation rows, whitened: flow {of_flow.mean():.2f} nats, linear ICA {of_linear.mean():.2f}"
+    levels = f"log p of validation rows, whitened: flow {of_flow.mean():.2f} nats, linear ICA {of_linear.mean():.2f}"
     if is_separable(material.network) or not clearly_above(of_flow, of_linear, ADVANTAGE * k):
-        return _without_the_flow(material, components, max(of_flow, of_linear, key=np.mean), figures, told)
-    words = "no small model tried explains the rows"
-    if k <= LAYERED_DIMENSION:
+        best = max(of_flow, of_linear, key=np.mean)
+        return _without_the_flow(material, components, best, figures, levels)
+    reason = "no small model tried explains the rows"
+    if _layers_are_tried(k):
         right = enough(of_flow, of_linear, k)
         layers = one_more_layer(material, layered_fits(material, 2)[0], right)
-        told = _with_layers(layers, figures, told)
+        levels = _with_layers(layers, figures, levels)
         if layers.log_prob.mean() >= right:
-            words = "a few layers of linear ICA explain the rows about as well as the flow"
+            reason = "a few layers of linear ICA explain the rows about as well as the flow"
             if (layers.log_prob - of_linear).mean() >= SLIGHT * k:
-                return _told(from_layers(material, layers), f"{words} ({told})", figures)
-            words += ", but the mixture bends so little that wrong axes may do so too"
-    found = metric(material)
-    both = agreement(found.rotation, from_ica(material, components).rotation)
+                return _because(from_layers(material, layers), f"{reason} ({levels})", figures)
+            reason += ", but the mixture bends so little that wrong axes may do so too"
+    decoder_axes = metric(material)
+    both = agreement(decoder_axes.rotation, from_ica(material, components).rotation)
     figures["agreement_metric_ica"] = both
-    words += ", so the axes of the decoder metric are taken; "
-    words += (
+    reason += ", so the axes of the decoder metric are taken; "
+    reason += (
         "FastICA's axes are much the same, which is no proof" if both >= AGREE else "FastICA has other axes"
     )
-    words += f", the mean |cosine| is {both:.2f}"
-    return _told(found, f"{words} ({told})", figures)
+    reason += f", the mean |cosine| is {both:.2f}"
+    return _because(decoder_axes, f"{reason} ({levels})", figures)
 
 
 def _without_the_flow(
-    material: Material, components: ICAAxes, of_linear: Floats, figures: dict[str, Any], told: str
+    material: Material, components: ICAAxes, of_linear: Floats, figures: dict[str, Any], levels: str
 ) -> Orientation:
     """For a flow that has not found a bend: linear axes, or layers where these are far likelier."""
     k = material.x.shape[1]
-    if k <= LAYERED_DIMENSION:
+    if _layers_are_tried(k):
         layers = layered_fits(material, 2)[0]
         far = clearly_above(layers.log_prob, of_linear, FAR * k)
         if far:
             layers = one_more_layer(material, layers)
-        told = _with_layers(layers, figures, told)
+        levels = _with_layers(layers, figures, levels)
         if far:
-            words = "the flow has found no bend in the mixture, and layers of linear ICA are far likelier"
+            reason = "the flow has found no bend in the mixture, and layers of linear ICA are far likelier"
             figures["bend_found"] = False
-            return _told(from_layers(material, layers), f"{words} ({told})", figures)
+            return _because(from_layers(material, layers), f"{reason} ({levels})", figures)
     if is_separable(material.network):
-        words = "the flow is separable along axes of its own, so the mixture is taken to be linear"
+        reason = "the flow is separable along axes of its own, so the mixture is taken to be linear"
     else:
-        words = "the flow is no better than linear ICA, so the mixture is taken to be linear"
-    return _told(_linear(material, components), f"{words} ({told})", figures)
+        reason = "the flow is no better than linear ICA, so the mixture is taken to be linear"
+    return _because(_linear(material, components), f"{reason} ({levels})", figures)
 
 
-def _with_layers(layers: GaussianizationFit, figures: dict[str, Any], told: str) -> str:
-    """What is told, and the figures, with those of some layers."""
+def _layers_are_tried(k: int) -> bool:
+    most = method_of("gaussianization").most_latents
+    return most is None or k <= most
+
+
+def _with_layers(layers: GaussianizationFit, figures: dict[str, Any], levels: str) -> str:
+    """The levels of log p in words, and the figures, with those of some layers."""
     figures["log_prob_layers"] = float(layers.log_prob.mean())
-    return f"{told}, {layers.layers} layers of it {layers.log_prob.mean():.2f}"
+    return f"{levels}, {layers.layers} layers of it {layers.log_prob.mean():.2f}"
 
 
 def _linear(material: Material, components: ICAAxes) -> Orientation:
@@ -124,5 +132,5 @@ def _linear(material: Material, components: ICAAxes) -> Orientation:
     return jacobian(material) if has_axes(material.network) else from_ica(material, components)
 
 
-def _told(found: Orientation, reason: str, figures: dict[str, Any]) -> Orientation:
-    return replace(found, reason=reason, details={**found.details, **figures})
+def _because(orientation: Orientation, reason: str, figures: dict[str, Any]) -> Orientation:
+    return replace(orientation, reason=reason, details={**orientation.details, **figures})

@@ -15,9 +15,9 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 #: Fewest rows from which a line is taken, and most pieces of one recording.
-PIECE, PIECES = 500, 16
-#: Correlation of short-time parts from which latents are told to share their trends, and in standard errors.
-SHARED, CLEAR = 0.1, 5.0
+ROWS_PER_PIECE, MOST_PIECES = 500, 16
+#: Correlation of short-time parts from which latents count as sharing their trends, and in standard errors.
+SHARED_CORRELATION, CLEAR_ERRORS = 0.1, 5.0
 
 
 def without_trends(z: Floats, positions: Integers, recordings: Integers | None) -> Floats:
@@ -37,8 +37,8 @@ def without_trends(z: Floats, positions: Integers, recordings: Integers | None) 
     labels = np.zeros(len(z), np.int64) if recordings is None else recordings
     starts = np.flatnonzero(np.r_[True, labels[1:] != labels[:-1]])
     for own in np.split(np.arange(len(z)), starts[1:]):
-        for piece in np.array_split(own, min(max(len(own) // PIECE, 1), PIECES)):
-            if len(piece) >= PIECE:
+        for piece in np.array_split(own, min(max(len(own) // ROWS_PER_PIECE, 1), MOST_PIECES)):
+            if len(piece) >= ROWS_PER_PIECE:
                 clock = positions[piece] - positions[piece].mean()
                 centred = left[piece] - left[piece].mean(0)
                 left[piece] = centred - np.outer(clock, clock @ centred) / max(float(clock @ clock), 1.0)
@@ -56,7 +56,7 @@ def shared_trends(covariances: Floats) -> float | None:
     scale = np.sqrt(np.einsum("ii->i", covariances.mean(0)))
     of_parts = covariances / np.maximum(np.outer(scale, scale), np.finfo(float).tiny)
     mean, error = of_parts.mean(0), of_parts.std(0, ddof=1) / np.sqrt(len(of_parts))
-    clear = np.where(np.abs(mean) > np.maximum(SHARED, CLEAR * error), mean, 0.0)
+    clear = np.where(np.abs(mean) > np.maximum(SHARED_CORRELATION, CLEAR_ERRORS * error), mean, 0.0)
     np.fill_diagonal(clear, 0.0)
     largest = float(clear.flat[np.abs(clear).argmax()])
     return largest or None

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import hashlib
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
 from latentflow.analysis.results import IndependenceResult
-from latentflow.report import captions, figures, numbers, selection
-from latentflow.report.drawing import printable
-from latentflow.report.svg import default_style, inline_svg
+from latentflow.report import drawings, figures, numbers, selection
+from latentflow.report.page import drawing, environment
+from latentflow.report.svg import default_style
 
 
 def notebook_html(result: IndependenceResult) -> str:
@@ -24,26 +21,22 @@ def notebook_html(result: IndependenceResult) -> str:
     -------
     str
         One ``<div>`` with its own style, which touches nothing else in the notebook. The whole report is
-        :func:`~latentflow.report.page.write_report`.
+        :func:`~latentflow.report.independence_page.write_report`.
     """
-    alt = captions.ledger(result)
+    alt = drawings.ledger_in_words(result)
     # Many outputs share one document, where an id must not come twice.
     digest = hashlib.sha256((alt + result.verdict.headline).encode()).hexdigest()[:12]
     with default_style():
-        ledger = inline_svg(figures.ledger_chart(result), f"notebook-{digest}", printable(alt))
-    environment = Environment(
-        loader=PackageLoader("latentflow.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    template = environment.get_template("notebook.html.j2")
-    return template.render(
-        result=result,
-        ledger=Markup(ledger),
-        rows=_headline(result),
-        rows_in_words=selection.rows_in_words(result),
+        ledger = drawing(f"notebook-{digest}", figures.ledger_chart(result), alt)
+    return (
+        environment()
+        .get_template("notebook.html.j2")
+        .render(
+            result=result,
+            ledger=ledger.svg,
+            rows=_headline(result),
+            rows_in_words=selection.rows_in_words(result),
+        )
     )
 
 

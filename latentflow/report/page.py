@@ -1,38 +1,77 @@
-"""The independence report as one HTML page that opens anywhere, offline, and its numbers as JSON beside it.
+"""One HTML page that opens anywhere, offline, from a finished result and the sections of its kind of page.
 
-The page renders a finished :class:`~latentflow.analysis.results.IndependenceResult` and computes nothing. It
-holds no script and asks for nothing outside itself, and says so to the browser.
+A page computes nothing, holds no script and asks for nothing outside itself, and says so to the browser.
 """
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Generic, TypeVar
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from matplotlib.figure import Figure
 
-from latentflow.analysis.results import IndependenceResult, Interval
-from latentflow.errors import DataError
-from latentflow.report import numbers, selection
-from latentflow.report.drawings import draw_all, drawn_maps
+from latentflow.report import numbers
+from latentflow.report.drawing import printable
+from latentflow.report.svg import default_style, inline_svg
 
-BADGES = {
-    "independent": "Independent to within measurement",
-    "more_independent": "More independent than FastICA",
-    "no_better": "No better than FastICA",
-    "worse": "Less independent than FastICA",
-}
-NULLS = {"chi2": "χ²", "simulated": "simulated ranks"}
+R = TypeVar("R")
 
 
-def render_page(result: IndependenceResult, *, json_name: str | None = None) -> str:
-    """The whole report as HTML.
+@dataclass(frozen=True)
+class Drawing:
+    """One figure as markup, with what stands under it."""
+
+    svg: Markup
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Section(Generic[R]):
+    """One part of a kind of page.
+
+    Attributes
+    ----------
+    key : str
+        Its name, that of its place in the page, and of its template, ``PAGE/KEY.html.j2``, which sees ``result``, what
+        the whole page knows, its data and its drawings.
+    title : str
+        Its words in the list of contents; empty where it is not listed.
+    show : callable
+        Whether a result has anything for it.
+    data : callable
+        What its template needs to know of a result besides.
+    figures : mapping of str to callable
+        What its template finds under ``drawings``: drawings of a result, one or many.
+    box : str
+        Class of the box that it shares with its neighbours; empty where it stands alone.
+    """
+
+    key: str
+    title: str = ""
+    show: Callable[[R], Any] = lambda _: True
+    data: Callable[[R], Mapping[str, Any]] = lambda _: {}
+    figures: Mapping[str, Callable[[R], Any]] = field(default_factory=dict)
+    box: str = ""
+
+
+def render(page: str, sections: Sequence[Section[R]], result: R, **facts: Any) -> str:
+    """A page as HTML.
 
     Parameters
     ----------
-    result : IndependenceResult
-    json_name : str, optional
-        File name of the JSON that goes with the page, to be named in it.
+    page : str
+        Its kind: name of the template of the frame, and of the folder of the templates of sections.
+    sections : sequence of Section
+        In the order of the page; those that have nothing to show are left out.
+    result
+        What is shown.
+    **facts
+        What all templates know: of the frame ``title``, ``subject`` (what was analysed), ``counts`` (of what, one
+        phrase each) and ``beside`` (name of the file that goes with the page).
 
     Returns
     -------
@@ -40,74 +79,29 @@ def render_page(result: IndependenceResult, *, json_name: str | None = None) -> 
         A complete document: style and figures (SVG) inside, light and dark, for screen, phone and paper.
         Names of columns and files are escaped.
     """
-    facts = selection.fact_rows(result)
-    template = environment().get_template("independence.html.j2")
-    return template.render(
-        result=result,
-        badge=BADGES.get(result.verdict.code, result.verdict.code.replace("_", " ")),
-        drawings=draw_all(result),
-        contents=selection.contents(result),
-        removed={entry.name: entry.removed for entry in result.ledger.entries},
-        differences=_differences(result),
-        null=NULLS.get(result.pairwise["latents"].null, result.pairwise["latents"].null),
-        strongest={name: selection.strongest_pairs(result.pairwise[name]) for name in drawn_maps(result)},
-        confirmed={name: result.confirmed[name] for name in drawn_maps(result) if result.confirmed.get(name)},
-        n_points=max((len(values) for values in result.samples.values()), default=0),
-        fact_rows=facts,
-        most_explained=max((row.facts.variance_explained for row in facts), default=0.0) or 1.0,
-        axes=selection.axis_rows(result),
-        orientation_method=selection.orientation_method(result),
-        n_planes=len(result.latent_names) * (len(result.latent_names) - 1) // 2,
-        matches=selection.source_matches(result),
-        n_sources=selection.source_count(result),
-        n_pairs=_pairs(result),
-        latents=selection.latent_rows(result),
-        treatments=selection.treatment_rows(result),
-        subject=selection.subject(result),
-        rows_in_words=selection.rows_in_words(result),
-        neg_log_prob_label=selection.neg_log_prob_label(result),
-        methods=selection.methods(result),
-        commands=selection.commands(result),
-        json_name=json_name,
-    )
+    shown = [section for section in sections if section.show(result)]
+    contents = [(section.key, section.title) for section in shown if section.title]
+    known = {**facts, "result": result, "contents": contents}
+    parts = []
+    for section in shown:
+        words = {**known, **section.data(result), "drawings": drawings(section, result)}
+        html = environment().get_template(f"{page}/{section.key}.html.j2").render(words)
+        parts.append({"html": Markup(html), "box": section.box})
+    return environment().get_template(f"{page}.html.j2").render(known, sections=parts)
 
 
-def write_report(
-    result: IndependenceResult, html_path: str | os.PathLike[str], json_path: str | os.PathLike[str]
-) -> tuple[Path, Path]:
-    """Write the page and its JSON; either both are complete in the end or neither file was touched half-way.
-
-    Parameters
-    ----------
-    result : IndependenceResult
-    html_path, json_path : path
-        Existing files are replaced.
-
-    Returns
-    -------
-    tuple of Path
-        The page and the JSON file.
-
-    Raises
-    ------
-    DataError
-        Where a file cannot be written; the message names it.
-    """
-    page, data = Path(html_path), Path(json_path)
-    text = render_page(result, json_name=data.name)
-    beside = page.with_name(f".{page.name}.{os.getpid()}.tmp")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        result.to_json(data)
-        os.replace(beside, page)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise DataError(f"{page}: cannot write it and {data.name} ({reason}); name another place") from error
-    finally:
-        beside.unlink(missing_ok=True)
-    return page, data
+def drawings(section: Section[R], result: R) -> dict[str, Any]:
+    """The figures of a section by name, whatever the user's matplotlib settings are."""
+    with default_style():
+        return {name: draw(result) for name, draw in section.figures.items()}
 
 
+def drawing(name: str, figure: Figure, alt: str, caption: str = "", *, themed: bool = True) -> Drawing:
+    """A figure for a page: as :func:`~latentflow.report.svg.inline_svg`, with what stands under it."""
+    return Drawing(Markup(inline_svg(figure, name, printable(alt), themed=themed)), caption)
+
+
+@cache
 def environment() -> Environment:
     """Templates with what formats their numbers; every variable is escaped, an unknown one is an error."""
     environment = Environment(
@@ -130,20 +124,8 @@ def environment() -> Environment:
         numbers.with_bounds,
     ):
         environment.filters[function.__name__] = function
+    macros = environment.get_template("macros.html.j2").module
+    environment.globals.update(
+        {name: getattr(macros, name) for name in ("figure", "scroll", "versus", "p_is")}
+    )
     return environment
-
-
-def _pairs(result: IndependenceResult) -> int:
-    """The number of pairs of latents."""
-    d = len(result.pairwise["latents"].columns)
-    return d * (d - 1) // 2
-
-
-def _differences(result: IndependenceResult) -> list[tuple[str, Interval]]:
-    """What the latents removed beyond each other representation, as (label, interval)."""
-    differences = result.ledger.differences
-    return [
-        (entry.label, differences[f"latents-{entry.name}"])
-        for entry in result.ledger.entries
-        if f"latents-{entry.name}" in differences
-    ]

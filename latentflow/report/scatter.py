@@ -12,8 +12,8 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from latentflow.analysis.measures import PAIRS_SHOWN
 from latentflow.analysis.results import IndependenceResult
-from latentflow.analysis.samples import PAIRS_SHOWN, worst_pairs
 from latentflow.report import numbers
 from latentflow.report.drawing import PALETTE, axes_in, printable, styled, title
 from latentflow.report.maps import MAPS
@@ -41,7 +41,7 @@ def pair_scatters(
         components, the latents.
     """
     shown = [name for name in names if name in result.samples and name in result.pairwise]
-    pairs = {name: worst_pairs(result.pairwise[name], limit) for name in shown}
+    pairs = {name: result.pairwise[name].strongest(limit) for name in shown}
     down = max([1, *map(len, pairs.values())])
     figure = Figure(figsize=(2.6 * max(1, len(shown)), 2.6 * down), layout="constrained")
     panels = figure.subplots(down, max(1, len(shown)), squeeze=False)
@@ -60,21 +60,21 @@ def pair_scatters(
 def pair_scatter(result: IndependenceResult, name: str, rank: int = 0) -> Figure:
     """The pair of rank ``rank`` (0 is the most dependent) of one representation, on its own."""
     figure = Figure(figsize=(2.5, 2.4), layout="constrained")
-    pair = worst_pairs(result.pairwise[name], rank + 1)[rank]
+    pair = result.pairwise[name].strongest(rank + 1)[rank]
     _draw_pair(axes_in(figure, size=8.5), result, name, pair)
     return figure
 
 
 def pair_title(result: IndependenceResult, name: str, rank: int = 0) -> str:
     """What :func:`pair_scatter` shows: the two names and their dependence."""
-    pair = worst_pairs(result.pairwise[name], rank + 1)[rank]
+    pair = result.pairwise[name].strongest(rank + 1)[rank]
     first, second = (result.pairwise[name].columns[index] for index in pair)
     return f"{first} and {second}, {_nats(result, name, pair)}"
 
 
 def pair_dependence(result: IndependenceResult, name: str, rank: int = 0) -> str:
     """How dependent the pair of :func:`pair_scatter` is, with its unit."""
-    return _nats(result, name, worst_pairs(result.pairwise[name], rank + 1)[rank])
+    return _nats(result, name, result.pairwise[name].strongest(rank + 1)[rank])
 
 
 def framed(values: np.ndarray) -> tuple[float, float, np.ndarray]:

@@ -5,92 +5,24 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import re
 import types
 import typing
-from collections.abc import Mapping
-from itertools import groupby
-from operator import itemgetter
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from latentflow.analysis.axes.account import LatentDetermination, OrientationAccount
-from latentflow.analysis.axes.latent_facts import LatentFacts
-from latentflow.analysis.axes.recovery import Recovery, RecoveryEntry
-from latentflow.analysis.comparison.agreement import Agreement, CoordinateAgreement
-from latentflow.analysis.comparison.comparison import ComparedLatent, Comparison
-from latentflow.analysis.comparison.stability import Run, Stability
-from latentflow.analysis.dependence.classifier import JointDependence
-from latentflow.analysis.dependence.confirmation import PairConfirmation
-from latentflow.analysis.dependence.discoveries import Discoveries
-from latentflow.analysis.dependence.magnitudes import Magnitudes
-from latentflow.analysis.gaussianity.joint import JointGaussianity
-from latentflow.analysis.ledger.densities import BaselineDensity
-from latentflow.analysis.measures import (
-    Gaussianity,
-    Histogram,
-    LatentGaussianity,
-    Ledger,
-    LedgerEntry,
-    PairwiseDependence,
-    RadiusTest,
-    RoundTrip,
-)
-from latentflow.analysis.results import SCHEMA_VERSION, FastICASummary, IndependenceResult, Rows, Verdict
+from latentflow.analysis.comparison.comparison import Comparison
+from latentflow.analysis.comparison.stability import Stability
+from latentflow.analysis.results import SCHEMA_VERSION, IndependenceResult
 from latentflow.analysis.trajectory_report import TrajectoryReport
-from latentflow.analysis.verification.results import ColumnError, Quantiles, Row, Trip, Verification
-from latentflow.geometry.claims import Claim
-from latentflow.geometry.convergence import StepConvergence
-from latentflow.geometry.score_deviation import DeviationLevel, ScoreDeviation
-from latentflow.geometry.shape import Band, TrajectoryShape
+from latentflow.analysis.verification.results import Verification
 from latentflow.report.trajectory_page import SCHEMA as TRAJECTORY_SCHEMA
-from latentflow.statistics.interval import Interval, Result
+from latentflow.statistics.records import Result, described
 
-RECORDS: tuple[type[Result], ...] = (
-    IndependenceResult,
-    Interval,
-    Rows,
-    Verdict,
-    Ledger,
-    LedgerEntry,
-    BaselineDensity,
-    PairwiseDependence,
-    Discoveries,
-    PairConfirmation,
-    Magnitudes,
-    JointDependence,
-    Gaussianity,
-    LatentGaussianity,
-    RadiusTest,
-    JointGaussianity,
-    LatentFacts,
-    OrientationAccount,
-    LatentDetermination,
-    FastICASummary,
-    Recovery,
-    RecoveryEntry,
-    RoundTrip,
-    Histogram,
-)
-
-TRAJECTORY_RECORDS: tuple[type[Result], ...] = (
-    TrajectoryReport,
-    TrajectoryShape,
-    Band,
-    Claim,
-    ScoreDeviation,
-    DeviationLevel,
-    StepConvergence,
-)
-
-VERIFICATION_RECORDS: tuple[type[Result], ...] = (Verification, Trip, Quantiles, Row, ColumnError)
-STABILITY_RECORDS: tuple[type[Result], ...] = (Stability, Run, Agreement, CoordinateAgreement)
-COMPARISON_RECORDS: tuple[type[Result], ...] = (Comparison, ComparedLatent)
-
-INTRODUCTION = f"""# The JSON of an independence report
+INDEPENDENCE = f"""# The JSON of an independence report
 
 Schema version {SCHEMA_VERSION}, which stands under the key `schema`. A higher number there means that keys were
 renamed, removed or given another meaning; keys may be added without that.
@@ -103,146 +35,37 @@ is an array of d arrays of d numbers. Objects "by representation" have the keys 
 `latents`, and further ones for further baselines.
 """
 
-TRAJECTORY_INTRODUCTION = f"""# The JSON of a trajectory report
+TRAJECTORIES = f"""# The JSON of a trajectory report
 
 Schema version {TRAJECTORY_SCHEMA}, under the key `schema`. The document is one object, `TrajectoryReport` below, whose
 keys stand beside those that say what made it (versions, model, table, seed); `Interval` is that of the independence
 report.
 """
 
-VERIFICATION_INTRODUCTION = """# The JSON of `latentflow verify --json`
+VERIFICATION = """# The JSON of `latentflow verify --json`
 
 Under the key `result` stands one object, `Verification` below. Figures that no row has, and infinite ones, are `null`.
 """
 
-STABILITY_INTRODUCTION = """# The JSON of `latentflow stability`
+STABILITY = """# The JSON of `latentflow stability`
 
 What it writes to `.stability.json`, and prints with `--json`: under the key `result` one object, `Stability` below.
 """
 
-COMPARISON_INTRODUCTION = """# The JSON of `latentflow compare --json`
+COMPARISON = """# The JSON of `latentflow compare --json`
 
 Under the key `result` stands one object, `Comparison` below.
 """
 
-#: Each document's introduction, and the records in it, the outermost first.
-DOCUMENTS = (
-    (INTRODUCTION, RECORDS),
-    (TRAJECTORY_INTRODUCTION, TRAJECTORY_RECORDS),
-    (VERIFICATION_INTRODUCTION, VERIFICATION_RECORDS),
-    (STABILITY_INTRODUCTION, STABILITY_RECORDS),
-    (COMPARISON_INTRODUCTION, COMPARISON_RECORDS),
+#: Each document's introduction, and its outermost record.
+DOCUMENTS: tuple[tuple[str, type[Result]], ...] = (
+    (INDEPENDENCE, IndependenceResult),
+    (TRAJECTORIES, TrajectoryReport),
+    (VERIFICATION, Verification),
+    (STABILITY, Stability),
+    (COMPARISON, Comparison),
 )
 
-
-def schema_text() -> str:
-    """All documents, in Markdown."""
-    return "\n".join(text for head, records in DOCUMENTS for text in (head, *map(_section, records)))
-
-
-def described(record: type[Result]) -> dict[str, str]:
-    """What the docstring of a record says of each of its fields, on one line each."""
-    text = inspect.getdoc(record) or ""
-    _, _, attributes = text.partition("Attributes\n----------\n")
-    words: dict[str, list[str]] = {}
-    names: list[str] = []
-    for line in attributes.splitlines():
-        if line and not line.startswith(" "):
-            if " : " not in line:  # the next section
-                break
-            names = []
-            shape = ""
-            for part in line.split(";"):
-                left, _, kind = part.partition(" : ")
-                names += [name.strip() for name in left.split(",")]
-                shape = shape or ", ".join(re.findall(r"(?<=ndarray )\([^)]*\)|length \w+", kind))
-            words.update({name: [f"{shape}:"] if shape else [] for name in names})
-        else:
-            for name in names:
-                words[name].append(line.strip())
-    return {name: " ".join(" ".join(lines).split()) for name, lines in words.items()}
-
-
-def meanings(record: type[Result]) -> dict[str, str]:
-    """The keys of a record in its own order, each with what it means."""
-    words, hints = described(record), typing.get_type_hints(record)
-    found = {}
-    for field in dataclasses.fields(record):  # type: ignore[arg-type]
-        text = words.get(field.name, "")
-        if not text and _is_further(record, field.name):
-            text = _FURTHER[field.name][1]
-        if not text or text.endswith(":"):  # nothing, or a shape alone
-            text = f"{text} {_COMMON.get(field.name, '')}".strip().removesuffix(":")
-        if not text and hints[field.name] in RECORDS:
-            text = _summary(hints[field.name])
-        found[field.name] = _plain(text)
-    return found
-
-
-def _is_further(record: type[Result], name: str) -> bool:
-    return record is IndependenceResult and name in _FURTHER
-
-
-def _summary(record: type[Result]) -> str:
-    """The first paragraph of the docstring, on one line."""
-    return _plain((inspect.getdoc(record) or "").split("\n\n")[0].replace("\n", " "))
-
-
-def _section(record: type[Result]) -> str:
-    hints = typing.get_type_hints(record)
-    summary = _summary(record)
-    lines = [f"## {record.__name__}", "", summary, "", "| key | type | meaning |", "| --- | --- | --- |"]
-    # keys that are told of in one breath, as "median and maximum", stand in one line, in that order
-    for words, told in groupby(meanings(record).items(), key=itemgetter(1)):
-        names = [name for name, _ in told]
-        kinds = dict.fromkeys(
-            _FURTHER[name][0] if _is_further(record, name) else _kind(hints[name]) for name in names
-        )
-        cells = (", ".join(f"`{name}`" for name in names), ", ".join(kinds), words)
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return "\n".join([*lines, ""])
-
-
-# Parts that a result may lack: how they read in JSON, and what they are where their owner does not say.
-_FURTHER = {
-    "discoveries": ("object of Discoveries", "By representation."),
-    "confirmed": (
-        "object of array of PairConfirmation",
-        "By representation, the most dependent pairs first.",
-    ),
-    "joint": ("object of JointDependence", "By representation."),
-    "magnitudes": ("object of Magnitudes", "By representation."),
-    "joint_gaussianity": ("JointGaussianity or null", "Of all latents together."),
-    "terminal_mismatch": (
-        "number or null",
-        "KL divergence of the data at the largest noise level of the flow from its terminal normal "
-        "distribution, nats, to leading order; null where it cannot be estimated (heavy tails).",
-    ),
-    "densities": ("array of BaselineDensity", "What the baselines are worth as densities."),
-    "recovery": ("Recovery or null", "Null where the true sources are not known."),
-    "latent_facts": ("array of LatentFacts", "In the order of the latents."),
-    "orientation": (
-        "OrientationAccount or null",
-        "How the axes were chosen, and what that allows to conclude.",
-    ),
-    "samples": (
-        "object of array of {columns, x, y}",
-        "By representation, its most dependent pairs as the page draws them, strongest first: two names and "
-        "the values of evenly spaced evaluated rows.",
-    ),
-}
-# Keys whose name says it all where their record says nothing.
-_COMMON = {
-    "estimate": "The estimate.",
-    "low": "Lower bound of the 95 % interval.",
-    "high": "Upper bound of the 95 % interval.",
-    "name": "Its name.",
-    "n_rows": "Rows used.",
-    "converged": "Whether it converged.",
-    "counts": "Rows in each bin.",
-    "latent_names": "Names of the latents.",
-    "latents": "Each latent on its own, in their order.",
-}
 _NAMES: dict[Any, str] = {
     float: "number",
     int: "integer",
@@ -252,6 +75,38 @@ _NAMES: dict[Any, str] = {
     np.ndarray: "array",
     Any: "any",
 }
+
+
+def schema_text() -> str:
+    """All documents, in Markdown; a record that several hold is told of in the first."""
+    parts: list[str] = []
+    told: set[type[Result]] = set()
+    for introduction, outermost in DOCUMENTS:
+        new = [record for record in dict.fromkeys(records_in(outermost)) if record not in told]
+        told.update(new)
+        parts += [introduction, *map(_section, new)]
+    return "\n".join(parts)
+
+
+def records_in(hint: Any) -> Iterator[type[Result]]:
+    """The records that a type annotation holds, each before those inside it."""
+    if isinstance(hint, type) and issubclass(hint, Result):
+        yield hint
+        inner = [kind for fields in described(hint) for kind in fields.types]
+    else:
+        inner = list(typing.get_args(hint))
+    for kind in inner:
+        yield from records_in(kind)
+
+
+def _section(record: type[Result]) -> str:
+    summary = _plain((inspect.getdoc(record) or "").split("\n\n")[0].replace("\n", " "))
+    lines = [f"## {record.__name__}", "", summary, "", "| key | type | meaning |", "| --- | --- | --- |"]
+    for fields in described(record):
+        kinds = [fields.json] if fields.json else dict.fromkeys(map(_kind, fields.types))
+        cells = (", ".join(f"`{name}`" for name in fields.names), ", ".join(kinds), _plain(fields.words))
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join([*lines, ""])
 
 
 def _kind(hint: Any) -> str:

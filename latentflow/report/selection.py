@@ -1,16 +1,15 @@
-"""Which rows of a long table the page shows, and how the analysis was run, as plain rows of text."""
+"""Which rows of a long table the page shows, and what it calls them."""
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from latentflow.analysis.axes.account import LatentDetermination
 from latentflow.analysis.axes.latent_facts import LatentFacts
-from latentflow.analysis.results import IndependenceResult, LatentGaussianity, PairwiseDependence
-from latentflow.analysis.samples import worst_pairs
+from latentflow.analysis.results import IndependenceResult, Interval, LatentGaussianity, PairwiseDependence
+from latentflow.orientation.registry import method_of
 from latentflow.report import numbers
 from latentflow.report.figures import worst_latents
 
@@ -56,21 +55,19 @@ class SourceMatch:
     correlation: float | None
 
 
-def contents(result: IndependenceResult) -> list[tuple[str, str]]:
-    """The sections that the page has, as (id, words), in its order."""
+def pair_count(result: IndependenceResult) -> int:
+    """The number of pairs of latents."""
+    d = len(result.pairwise["latents"].columns)
+    return d * (d - 1) // 2
+
+
+def ledger_differences(result: IndependenceResult) -> list[tuple[str, Interval]]:
+    """What the latents removed beyond each other representation, as (label, interval)."""
+    differences = result.ledger.differences
     return [
-        ("ledger", "Ledger"),
-        *([("densities", "Densities")] if result.densities else []),
-        ("pairs", "Pairs"),
-        *([("joint", "All at once")] if result.joint else []),
-        ("gaussianity", "Gaussianity"),
-        *([("latents", "Latents")] if result.latent_facts else []),
-        *([("orientation", "Axes")] if result.orientation else []),
-        *([("recovery", "True sources")] if result.recovery else []),
-        ("round-trip", "Round trip"),
-        ("training", "Training"),
-        ("columns", "Columns"),
-        ("methods", "How it was measured"),
+        (entry.label, differences[f"latents-{entry.name}"])
+        for entry in result.ledger.entries
+        if f"latents-{entry.name}" in differences
     ]
 
 
@@ -84,7 +81,7 @@ def strongest_pairs(pairwise: PairwiseDependence, limit: int = PAIR_ROWS) -> lis
             nats=float(pairwise.nats[first, second]),
             p_adjusted=min(1.0, pairs * float(pairwise.p_value[first, second])),
         )
-        for first, second in worst_pairs(pairwise, limit)
+        for first, second in pairwise.strongest(limit)
     ]
 
 
@@ -116,19 +113,8 @@ def orientation_method(result: IndependenceResult) -> str:
     account = result.orientation
     if account is None:
         return numbers.MISSING
-    words = _METHODS.get(account.method, account.method)
+    words = f"{account.method}: {method_of(account.method).label}"
     return words if account.asked == account.method else f"{words} (asked for: {account.asked})"
-
-
-_METHODS = {
-    "none": "none: the latents stand as the flow gives them",
-    "jacobian": "jacobian: joint diagonalisation of the denoiser's Jacobians",
-    "metric": "metric: joint diagonalisation of the decoder's metric",
-    "ica": "ica: aligned with FastICA's components",
-    "gaussianization": "gaussianization: aligned with a few layers of linear ICA",
-    "temporal": "temporal: joint diagonalisation of log-variograms, then the autoregressive likelihood",
-    "groups": "groups: joint diagonalisation of the covariances within groups",
-}
 
 
 def source_count(result: IndependenceResult) -> int:
@@ -190,76 +176,6 @@ def rows_in_words(result: IndependenceResult) -> str:
 def neg_log_prob_label(result: IndependenceResult) -> str:
     """−log p is called held out only where it is."""
     return "Held-out −log p" if result.rows.which == "held out" else "−log p of these rows"
-
-
-def commands(result: IndependenceResult) -> list[str]:
-    """What to type to get this result again; Python for a table that came from memory."""
-    provenance = result.provenance
-    fit = provenance.get("fit") or {}
-    file, seed = provenance.get("file"), provenance.get("seed", 0)
-    if not file:
-        return [
-            f"model = LatentFlow(random_state={fit.get('seed', 0)!r}).fit(X).model_",
-            f"result = independence_report(model, X, seed={seed!r})",
-        ]
-    table = [shlex.quote(str(file))]
-    if provenance.get("key"):
-        table += ["--key", shlex.quote(str(provenance["key"]))]
-    named = [name for name in ("preset", "seed") if fit.get(name) is not None]
-    fitting = [f"--{name} {shlex.quote(str(fit[name]))}" for name in named]
-    return [
-        " ".join(["latentflow fit", *table, *fitting]),
-        " ".join(["latentflow independence-report", *table, f"--seed {seed}"]),
-    ]
-
-
-def methods(result: IndependenceResult) -> list[tuple[str, str]]:
-    """How it was measured: pairs of a term and its value, those that are known."""
-    rows, provenance = result.rows, result.provenance
-    fit = provenance.get("fit") or {}
-    dependent = (
-        f"yes: blocks of {numbers.count(rows.block)} rows, circular-shift nulls" if rows.dependent else "no"
-    )
-    evaluated = (
-        "held out by the fit, never seen by it" if rows.which == "held out" else "all rows of the table"
-    )
-    lines = [
-        ("Rows evaluated", f"{numbers.count(rows.n_eval)} of {numbers.count(rows.n_table)} ({evaluated})"),
-        ("Rows that trained the model", numbers.count(rows.n_train)),
-        ("Split of the fit", rows.mode),
-        ("PCA, FastICA and Gaussian fitted on", rows.baselines),
-        ("Largest lag-1 autocorrelation", numbers.fixed(rows.lag1, 2)),
-        ("Treated as autocorrelated", dependent),
-        ("Effective number of rows", numbers.count(rows.effective_n)),
-        ("Rows far outside the training data", numbers.count(result.far_rows)),
-        ("Intervals", f"95 %, bootstrap of {numbers.count(result.ledger.n_boot)} draws over per-row terms"),
-        ("FastICA", f"{result.fastica.note} ({numbers.count(result.fastica.n_iter)} iterations kept)"),
-        ("Columns of the table", str(len(result.columns))),
-        ("Varying and linearly independent", str(len(result.flow_columns))),
-        ("Latents", str(len(result.latent_names))),
-        (
-            "Seeds",
-            f"analysis {provenance.get('seed', numbers.MISSING)}, fit {fit.get('seed', numbers.MISSING)}",
-        ),
-    ]
-    lines += [(label, str(fit[key])) for key, label in _FIT_LINES if fit.get(key) is not None]
-    if isinstance(fit.get("seconds"), int | float):
-        lines.append(("Time to fit", f"{numbers.count(fit['seconds'])} s"))
-    lines += [(label, str(provenance[key])) for key, label in _PROVENANCE_LINES if provenance.get(key)]
-    versions = provenance.get("versions") or {"latentflow": provenance.get("version", numbers.MISSING)}
-    lines.append(("Versions", ", ".join(f"{name} {version}" for name, version in versions.items())))
-    return lines
-
-
-_FIT_LINES = (("preset", "Preset of the fit"), ("steps", "Training steps"), ("device", "Device of the fit"))
-_PROVENANCE_LINES = (
-    ("file", "File"),
-    ("key", "Data set in the file"),
-    ("fingerprint", "Fingerprint of the table (SHA-256)"),
-    ("model_file", "Model"),
-    ("model_hash", "Fingerprint of the model (SHA-256)"),
-    ("model_version", "Model written by latentflow"),
-)
 
 
 def _matched_component(result: IndependenceResult, index: int) -> tuple[str, float | None]:

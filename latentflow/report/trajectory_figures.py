@@ -150,7 +150,6 @@ FIGURES: dict[str, tuple[Callable[[TrajectoryReport], Figure], str]] = {
     "memorisation": (memorisation_figure, "Gap between training and held-out loss by noise level"),
     "convergence": (convergence_figure, "Energy distance and error of samples by number of Euler steps"),
 }
-OF_THE_SCORE = ("deviation", "memorisation")
 
 
 def _levels(report: TrajectoryReport) -> tuple[DeviationLevel, ...]:

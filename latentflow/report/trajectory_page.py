@@ -3,23 +3,56 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from latentflow.analysis.trajectory_report import TrajectoryReport
-from latentflow.errors import DataError
-from latentflow.report.page import environment
-from latentflow.report.svg import default_style, inline_svg
-from latentflow.report.trajectory_figures import FIGURES, OF_THE_SCORE, examples
+from latentflow.data.atomic import write_whole
+from latentflow.report.numbers import count, many
+from latentflow.report.page import Drawing, Section, drawing, render
+from latentflow.report.trajectory_figures import FIGURES, examples
 
 SCHEMA = 1
 WHICH = {"held out": "held-out row", "training": "training row", "all": "row"}
 
 
+def _draw(name: str, report: TrajectoryReport) -> Drawing:
+    """The drawing of that name."""
+    figure, alt = FIGURES[name]
+    return drawing(f"trajectory-{name}", figure(report), alt)
+
+
+def _card(
+    key: str,
+    *figures: str,
+    show: Callable[[TrajectoryReport], Any] = lambda _: True,
+    data: Callable[[TrajectoryReport], Mapping[str, Any]] = lambda _: {},
+) -> Section[TrajectoryReport]:
+    """A section that shares a box with others, with the drawings of these names."""
+    drawn = {name: partial(_draw, name) for name in figures}
+    return Section(key, show=show, data=data, figures=drawn, box="cards")
+
+
+#: What the page has, in its order.
+SECTIONS: tuple[Section[TrajectoryReport], ...] = (
+    Section("claims"),
+    _card("straight", "chord"),
+    _card("end", "distance"),
+    _card("bend", "turning"),
+    _card("speed", "speed"),
+    _card("flat", data=lambda report: {"levels": examples(report.shape)}),
+    _card("samples", "convergence"),
+    _card("deviation", "deviation", show=attrgetter("deviation")),
+    _card("memory", "memorisation", show=attrgetter("deviation")),
+    Section("figures"),
+)
+
+
 def render_trajectories(report: TrajectoryReport, *, subject: str, json_name: str) -> str:
-    """The page as HTML, with every style and drawing inside it.
+    """The page as HTML, as by :func:`~latentflow.report.page.render`.
 
     Parameters
     ----------
@@ -29,30 +62,23 @@ def render_trajectories(report: TrajectoryReport, *, subject: str, json_name: st
     json_name : str
         Name of the file with the figures.
     """
-    drawings = {}
-    with default_style():
-        for name, (draw, alt) in FIGURES.items():
-            if report.deviation or name not in OF_THE_SCORE:
-                drawings[name] = inline_svg(draw(report), f"trajectory-{name}", alt)
-    return (
-        environment()
-        .get_template("trajectory.html.j2")
-        .render(
-            report=report,
-            shape=report.shape,
-            subject=subject,
-            json_name=json_name,
-            drawings=drawings,
-            levels=examples(report.shape),
-            compared=WHICH[report.compared_with],
-        )
+    rows = report.shape.n_rows
+    return render(
+        "trajectories",
+        SECTIONS,
+        report,
+        title="Trajectories",
+        subject=subject,
+        counts=(many(report.n_latents, "latent"), f"{count(rows)} trajector{'y' if rows == 1 else 'ies'}"),
+        compared=WHICH[report.compared_with],
+        beside=json_name,
     )
 
 
 def write_trajectories(
     report: TrajectoryReport, page: Path, figures: Path, *, subject: str, facts: Mapping[str, Any]
 ) -> None:
-    """Write page and JSON, each beside its place and then into it.
+    """Write page and JSON, both or neither.
 
     Parameters
     ----------
@@ -72,15 +98,4 @@ def write_trajectories(
         page: render_trajectories(report, subject=subject, json_name=figures.name),
         figures: json.dumps(record, allow_nan=False, indent=1) + "\n",
     }
-    beside = {path: path.with_name(f".{path.name}.{os.getpid()}.tmp") for path in text}
-    try:
-        for path, content in text.items():
-            beside[path].write_text(content, encoding="utf-8")
-        for path, whole in beside.items():
-            os.replace(whole, path)
-    except OSError as error:
-        reason = error.strerror or error
-        raise DataError(f"{page}: cannot write it and {figures.name}: {reason}") from error
-    finally:
-        for path in beside.values():
-            path.unlink(missing_ok=True)
+    write_whole(text)

@@ -2,25 +2,71 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from scipy.special import ndtr
 
 from latentflow.analysis.comparison.traverse import Traverse
-from latentflow.errors import DataError
-from latentflow.report.page import environment
-from latentflow.report.svg import inline_svg
+from latentflow.data.atomic import write_whole
+from latentflow.report.numbers import many
+from latentflow.report.page import Drawing, Section, drawing, render
 from latentflow.report.traverse_figure import is_picture, traverse_figure
 
 PANELS = 64  # latents drawn; the table has all
-ROWS = 4  # columns told in numbers under each drawing
+COLUMNS = 4  # told in numbers under each drawing
+
+
+def _about(traverse: Traverse) -> dict[str, Any]:
+    return {
+        "share": float(ndtr(traverse.t[-1]) - ndtr(traverse.t[0])),
+        "n_latents": len(traverse.latent_names),
+        "n_drawn": min(PANELS, len(traverse.latent_names)),
+    }
+
+
+def _panels(traverse: Traverse) -> dict[str, Any]:
+    """Each latent with its strongest columns at the first, middle and last value."""
+    return {
+        "panels": [
+            {
+                "name": name,
+                "numbers": [
+                    (
+                        traverse.columns[column],
+                        *(_short(traverse.values[index, at, column]) for at in _ends(traverse)),
+                    )
+                    for column in traverse.strongest(index, COLUMNS)
+                ],
+            }
+            for index, name in enumerate(traverse.latent_names[:PANELS])
+        ]
+    }
+
+
+def _drawings(traverse: Traverse) -> list[Drawing]:
+    drawn = []
+    for index, name in enumerate(traverse.latent_names[:PANELS]):
+        moved = (
+            ", ".join(traverse.columns[column] for column in traverse.strongest(index, COLUMNS))
+            or "no column"
+        )
+        alt = f"How the data change as {name} runs from {traverse.t[0]:g} to {traverse.t[-1]:g}: most of all {moved}"
+        figure = traverse_figure(traverse, index)
+        drawn.append(drawing(f"traverse-{index}", figure, alt, themed=not is_picture(traverse)))
+    return drawn
+
+
+#: What the page has, in its order.
+SECTIONS: tuple[Section[Traverse], ...] = (
+    Section("about", data=_about),
+    Section("panels", data=_panels, figures={"panels": _drawings}, box="traverse"),
+)
 
 
 def render_traverse(traverse: Traverse, *, subject: str, table_name: str) -> str:
-    """The page as HTML, with every style and drawing inside it.
+    """The page as HTML, as by :func:`~latentflow.report.page.render`.
 
     Parameters
     ----------
@@ -30,35 +76,21 @@ def render_traverse(traverse: Traverse, *, subject: str, table_name: str) -> str
     table_name : str
         Name of the file with the table.
     """
-    middle = int(np.argmin(np.abs(traverse.t)))
-    panels = []
-    for index, name in enumerate(traverse.latent_names[:PANELS]):
-        numbers = [
-            (
-                traverse.columns[column],
-                *(_short(traverse.values[index, at, column]) for at in (0, middle, -1)),
-            )
-            for column in traverse.strongest(index, ROWS)
-        ]
-        panels.append({"name": name, "svg": _svg(traverse, index, name), "numbers": numbers})
-    return (
-        environment()
-        .get_template("traverse.html.j2")
-        .render(
-            subject=subject,
-            table_name=table_name,
-            panels=panels,
-            pictures=is_picture(traverse),
-            ends=[_short(traverse.t[at]) for at in (0, middle, -1)],
-            share=float(ndtr(traverse.t[-1]) - ndtr(traverse.t[0])),
-            n_latents=len(traverse.latent_names),
-            n_columns=len(traverse.columns),
-        )
+    return render(
+        "traverse",
+        SECTIONS,
+        traverse,
+        title="Traverse",
+        subject=subject,
+        counts=(many(len(traverse.latent_names), "latent"), many(len(traverse.columns), "column")),
+        pictures=is_picture(traverse),
+        ends=[_short(traverse.t[at]) for at in _ends(traverse)],
+        beside=table_name,
     )
 
 
 def write_traverse(traverse: Traverse, page: Path, table: Path, *, subject: str) -> None:
-    """Write page and table (CSV), each beside its place and then into it.
+    """Write page and table (CSV), both or neither.
 
     Raises
     ------
@@ -69,25 +101,13 @@ def write_traverse(traverse: Traverse, page: Path, table: Path, *, subject: str)
         page: render_traverse(traverse, subject=subject, table_name=table.name),
         table: traverse.table().to_csv(index=False),
     }
-    beside = {path: path.with_name(f".{path.name}.{os.getpid()}.tmp") for path in text}
-    try:
-        for path, content in text.items():
-            beside[path].write_text(content, encoding="utf-8")
-        for path, whole in beside.items():
-            os.replace(whole, path)
-    except OSError as error:
-        raise DataError(f"{page}: cannot write it and {table.name}: {error.strerror or error}") from error
-    finally:
-        for path in beside.values():
-            path.unlink(missing_ok=True)
+    write_whole(text)
+
+
+def _ends(traverse: Traverse) -> tuple[int, int, int]:
+    """Positions of the first value, the one nearest the median, and the last."""
+    return 0, int(np.argmin(np.abs(traverse.t))), -1
 
 
 def _short(value: float) -> str:
     return f"{value:.4g}".replace("-", "\N{MINUS SIGN}")
-
-
-def _svg(traverse: Traverse, index: int, name: str) -> str:
-    figure: Figure = traverse_figure(traverse, index)
-    moved = ", ".join(traverse.columns[column] for column in traverse.strongest(index, ROWS)) or "no column"
-    alt = f"How the data change as {name} runs from {traverse.t[0]:g} to {traverse.t[-1]:g}: most of all {moved}"
-    return inline_svg(figure, f"traverse-{index}", alt, themed=not is_picture(traverse))

@@ -14,12 +14,12 @@ Whitened coordinates are assumed (zero mean, unit covariance, so σ_data = 1). T
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import torch
 from torch import Tensor, nn
-from torch.func import jvp, vmap
 
-from latentflow.score.frozen import FieldAt, PlainField
-from latentflow.score.layers import VelocityNetwork
+from latentflow.score.fields import Field, PlainField, derivatives_along, field_at, push_forward
 
 
 def noise_level(x: Tensor, sigma: Tensor | float) -> Tensor:
@@ -62,15 +62,9 @@ class Denoiser(nn.Module):
 
     def push_forward(self, y: Tensor, sigma: Tensor | float, directions: Tensor) -> tuple[Tensor, Tensor]:
         """F(y, σ), shape (n, d), and its derivatives along directions of shape (k, d), shape (k, n, d)."""
+        return derivatives_along(lambda state: self.v_prediction(state, sigma), y, directions)
 
-        def along(direction: Tensor) -> tuple[Tensor, Tensor]:
-            found = jvp(lambda q: self.v_prediction(q, sigma), (y,), (direction.expand_as(y),))
-            return found[0], found[1]
-
-        values, derivatives = vmap(along)(directions)
-        return values[0], derivatives
-
-    def at(self, sigma: float, dtype: torch.dtype | None = None) -> FieldAt:
+    def at(self, sigma: float, dtype: torch.dtype | None = None) -> Field:
         """The field F(·, σ) at one noise level, for the many rows that a frozen grid brings to it.
 
         Parameters
@@ -81,7 +75,7 @@ class Denoiser(nn.Module):
             Precision in which a network evaluates; by default that of its weights. What it takes and gives has the
             precision of the state. A closed form follows the state.
         """
-        return PlainField(self.v_prediction, self.push_forward, float(sigma))
+        return PlainField(lambda y: self.v_prediction(y, float(sigma)))
 
     def score(self, x: Tensor, sigma: Tensor | float) -> Tensor:
         """Score ∇ₓ log p_σ(x) = (D(x; σ) − x)/σ², shape (n, d)."""
@@ -93,24 +87,29 @@ class NetworkDenoiser(Denoiser):
 
     Parameters
     ----------
-    network : VelocityNetwork
-        Maps (y of shape (n, d), log σ of shape (n,) or (1,)) to F of shape (n, d).
+    network : nn.Module
+        With ``forward(y, log_sigma)`` and ``settings`` (:mod:`latentflow.score.networks`).
     """
 
-    def __init__(self, network: VelocityNetwork):
+    def __init__(self, network: nn.Module):
         super().__init__()
         self.network = network
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The plain values that rebuild the network without its weights."""
+        return cast(dict[str, Any], self.network.settings)
 
     def v_prediction(self, y: Tensor, sigma: Tensor | float) -> Tensor:
         """v-prediction F(y, σ): the network's output itself."""
         return self.network(y, noise_level(y, sigma).log().reshape(-1))
 
     def push_forward(self, y: Tensor, sigma: Tensor | float, directions: Tensor) -> tuple[Tensor, Tensor]:
-        """F(y, σ) and its derivatives along directions, from the network's own tangent pass."""
-        return self.network.push_forward(y, noise_level(y, sigma).log().reshape(-1), directions)
+        """F(y, σ) and its derivatives along directions, by the network's own tangent pass where it has one."""
+        return push_forward(self.network, y, noise_level(y, sigma).log().reshape(-1), directions)
 
-    def at(self, sigma: float, dtype: torch.dtype | None = None) -> FieldAt:
+    def at(self, sigma: float, dtype: torch.dtype | None = None) -> Field:
         """The field F(·, σ) with all that depends on σ alone worked out; taken again when the weights change."""
         weight = next(self.network.parameters())
         level = torch.as_tensor(float(sigma), dtype=weight.dtype, device=weight.device)
-        return self.network.at(level.log().reshape(1), dtype or weight.dtype)
+        return field_at(self.network, level.log().reshape(1), dtype or weight.dtype)

@@ -1,36 +1,38 @@
-"""The networks behind the score: a residual perceptron, a separable part along given axes, and their sum.
+"""The networks behind the score: the families there are, and the sum of networks.
 
-All map (y, log σ) to F of shape (n, d), the v-prediction that
+A network is an ``nn.Module`` whose ``forward(y, log_sigma)`` gives F, shape (n, d), the v-prediction that
 :class:`~latentflow.score.denoisers.NetworkDenoiser` preconditions. y has shape (n, d) and log σ shape (g,), where g
 divides n: the rows come in g equal groups of neighbours, one noise level each. So g = 1 is one level for all rows and
-g = n one for each; what depends on σ alone is computed once a group. All have ``push_forward``, which gives F and its
-derivatives along given directions in one pass.
+g = n one for each; what depends on σ alone is computed once a group. Its ``settings`` are the plain values that rebuild
+it without its weights, the name of its family as ``"kind"`` among them. No derivative has to be written
+(:mod:`latentflow.score.fields`); a forward that takes a gradient does it by ``torch.func``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import reduce
-from typing import Any, cast
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
-from latentflow.score.frozen import FieldSum
-from latentflow.score.layers import VelocityNetwork
+from latentflow.score.fields import FieldSum, field_at, push_forward, summed
 from latentflow.score.residual import ResidualMLP
 from latentflow.score.separable import SeparableNetwork
 
+Settings: TypeAlias = Mapping[str, Any]
 
-class NetworkSum(VelocityNetwork):
+
+class NetworkSum(nn.Module):
     """F as the sum of networks.
 
     Parameters
     ----------
-    parts : sequence of VelocityNetwork
+    parts : sequence of nn.Module
     """
 
-    def __init__(self, parts: Sequence[VelocityNetwork]):
+    def __init__(self, parts: Sequence[nn.Module]):
         super().__init__()
         self.parts = nn.ModuleList(parts)
         self.settings = {"kind": "sum", "parts": [part.settings for part in parts]}
@@ -42,17 +44,71 @@ class NetworkSum(VelocityNetwork):
 
     def push_forward(self, y: Tensor, log_sigma: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
         """F, shape (n, d), and its derivatives along directions, shape (k, n, d)."""
-        pairs = [cast(VelocityNetwork, part).push_forward(y, log_sigma, directions) for part in self.parts]
-        value: Tensor = reduce(torch.add, (pair[0] for pair in pairs))
-        derivatives: Tensor = reduce(torch.add, (pair[1] for pair in pairs))
-        return value, derivatives
+        return summed([push_forward(part, y, log_sigma, directions) for part in self.parts])
 
     def at(self, log_sigma: Tensor, dtype: torch.dtype) -> FieldSum:
         """F at one noise level, what depends on σ alone worked out; log σ of shape (1,)."""
-        return FieldSum([cast(VelocityNetwork, part).at(log_sigma, dtype) for part in self.parts])
+        return FieldSum([field_at(part, log_sigma, dtype) for part in self.parts])
 
 
-def build_network(settings: dict[str, Any]) -> VelocityNetwork:
+@dataclass(frozen=True)
+class Family:
+    """A family of networks: how its members are rebuilt, described and trained.
+
+    Parameters
+    ----------
+    build : callable (settings) -> nn.Module
+        The network that settings describe, its weights left for a state dict to fill.
+    describe : callable (settings) -> str
+        The same in a few words.
+    fresh : callable (dimension, plan, axes, generator) -> nn.Module, optional
+        A network to train, of the size of a :class:`~latentflow.score.sizing.TrainingPlan`, its initial weights drawn.
+    raced : bool
+        Whether it is trained and compared with the others that are. Takes ``fresh``.
+    separable : bool
+        Whether F is a function of each coordinate along learned axes and no more, so that its flow is linear ICA. It is
+        raced where axes to start from are given, and where it wins, its sum with the first family of the race is tried.
+    uniform : float
+        Share of the noise levels that training draws uniformly (:class:`~latentflow.score.objective.NoiseLevels`).
+    pace : callable (dimension) -> int
+        Its training steps that count as one of the plan, where its steps are cheap.
+    """
+
+    build: Callable[[Settings], nn.Module]
+    describe: Callable[[Settings], str]
+    fresh: Callable[..., nn.Module] | None = None
+    raced: bool = False
+    separable: bool = False
+    uniform: float = 0.45
+    pace: Callable[[int], int] = lambda dimension: 1
+
+
+#: The families by the ``"kind"`` of their settings, in the order of the race: the first of those that are raced is
+#: taken where nothing decides between them, and can take any form.
+FAMILIES: dict[str, Family] = {
+    "residual": Family(
+        build=lambda s: ResidualMLP(s["dimension"], s["width"], s["depth"]),
+        describe=lambda s: f"residual perceptron of {s['depth']} × {s['width']}",
+        fresh=lambda d, plan, axes, generator: ResidualMLP(d, plan.width, plan.depth, generator),
+        raced=True,
+    ),
+    "separable": Family(
+        build=lambda s: SeparableNetwork(torch.eye(s["dimension"])),
+        describe=lambda s: "separable along learned axes",
+        fresh=lambda d, plan, axes, generator: SeparableNetwork(axes, generator),
+        raced=True,
+        separable=True,
+        uniform=1.0,  # the edges of a source need every level
+        pace=lambda dimension: max(1, min(3, 15 // dimension)),  # a step's cost grows with the dimension
+    ),
+    "sum": Family(
+        build=lambda s: NetworkSum([build_network(part) for part in s["parts"]]),
+        describe=lambda s: " + ".join(describe_network(part) for part in s["parts"]),
+    ),
+}
+
+
+def build_network(settings: Settings) -> nn.Module:
     """The network that ``settings`` describes, its weights left for a state dict to fill.
 
     Raises
@@ -60,28 +116,19 @@ def build_network(settings: dict[str, Any]) -> VelocityNetwork:
     KeyError
         If the kind is unknown, or a setting is missing.
     """
-    kinds = {
-        "residual": lambda s: ResidualMLP(s["dimension"], s["width"], s["depth"]),
-        "separable": lambda s: SeparableNetwork(torch.eye(s["dimension"])),
-        "sum": lambda s: NetworkSum([build_network(part) for part in s["parts"]]),
-    }
-    return kinds[settings["kind"]](settings)
+    return FAMILIES[settings["kind"]].build(settings)
 
 
-def describe_network(settings: dict[str, Any]) -> str:
+def describe_network(settings: Settings) -> str:
     """The network that ``settings`` describes, in a few words."""
-    if settings["kind"] == "sum":
-        return " + ".join(describe_network(part) for part in settings["parts"])
-    if settings["kind"] == "separable":
-        return "separable along learned axes"
-    return f"residual perceptron of {settings['depth']} × {settings['width']}"
+    return FAMILIES[settings["kind"]].describe(settings)
 
 
-def is_separable(settings: Mapping[str, Any]) -> bool:
+def is_separable(settings: Settings) -> bool:
     """Whether the network has learned axes and nothing else, so that its flow is linear ICA."""
-    return settings.get("kind") == "separable"
+    return bool(settings) and FAMILIES[settings["kind"]].separable
 
 
-def has_axes(settings: Mapping[str, Any]) -> bool:
+def has_axes(settings: Settings) -> bool:
     """Whether a part of the network has learned axes."""
     return is_separable(settings) or any(has_axes(part) for part in settings.get("parts", ()))

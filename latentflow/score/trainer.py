@@ -6,14 +6,14 @@ import copy
 import math
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
-from latentflow.score.layers import VelocityNetwork
 from latentflow.score.objective import LEVELS, NoiseLevels, denoising_errors
 from latentflow.score.sizing import TrainingPlan
 
 #: Width of the averaging window of the weights, as a share of the steps so far (Karras et al. 2024, arXiv
-#: 2312.02696, power-function averaging): it needs no knowledge of how many steps will follow.
+#: 2312.02696, power-function averaging): it needs no knowledge of how many steps will follow. torch's AveragedModel
+#: would take more lines: it wraps the network, counts on the device, and starts from no average but its own.
 AVERAGING_EXPONENT = 16.0
 #: A network over-fits after this many validations in a row (of 50 over a whole training) whose loss is above the best
 #: by this share. A mere plateau does not count, for the loss falls again as the learning rate decays.
@@ -26,7 +26,7 @@ class Trainer:
 
     Parameters
     ----------
-    network : VelocityNetwork
+    network : nn.Module
     plan : TrainingPlan
     generator : torch.Generator
         Of noise and noise levels, on the device of the network.
@@ -36,20 +36,20 @@ class Trainer:
         Steps that count as one of the plan, for a network whose steps are cheap.
     steps : int
         Steps that count as done already, when the network takes over from another.
-    average : VelocityNetwork, optional
+    average : nn.Module, optional
         Average to start from; by default that of the network's own weights.
     """
 
     def __init__(
         self,
-        network: VelocityNetwork,
+        network: nn.Module,
         plan: TrainingPlan,
         generator: Generator,
         *,
         uniform: float = 0.45,
         pace: int = 1,
         steps: int = 0,
-        average: VelocityNetwork | None = None,
+        average: nn.Module | None = None,
     ):
         self.network, self.plan, self.generator = network, plan, generator
         self.pace, self.own_steps, self._before = pace, 0, steps
@@ -63,7 +63,7 @@ class Trainer:
         )
         self._warm_up = min(200, max(1, plan.steps // 10))
         self._smoothed: Tensor | None = None
-        self.best: VelocityNetwork | None = None
+        self.best: nn.Module | None = None
         self.best_loss, self.best_step, self._worse = math.inf, 0, 0
         self._levels = NoiseLevels(plan, next(network.parameters()).device, uniform)
 

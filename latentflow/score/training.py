@@ -5,17 +5,15 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from latentflow.score.clock import Clock
 from latentflow.score.denoisers import NetworkDenoiser
-from latentflow.score.networks import NetworkSum, describe_network
+from latentflow.score.networks import FAMILIES, Family, NetworkSum, describe_network
 from latentflow.score.objective import Validation
-from latentflow.score.residual import ResidualMLP
-from latentflow.score.separable import SeparableNetwork
 from latentflow.score.sizing import TrainingPlan
 from latentflow.score.trainer import Trainer
 
@@ -74,8 +72,8 @@ def train_denoiser(
 ) -> tuple[NetworkDenoiser, TrainingRecord]:
     """Train a preconditioned network on whitened rows.
 
-    Where axes are given, the validation rows decide between a residual perceptron and a network that is separable
-    along the axes, the form of the exact score of a linear mixture (see :func:`choose_network`).
+    The validation rows decide between the families of networks that are raced; where axes are given, one that is
+    separable along them is among these, the form of the exact score of a linear mixture (see :func:`choose_network`).
 
     Parameters
     ----------
@@ -128,9 +126,9 @@ def train_denoiser(
     if progress is not None:
         rate, _ = run.clock.rates(trainer.steps)
         progress(Progress(trainer.steps, trainer.steps, trainer.loss(), trainer.best_loss, rate, 0.0))
-    seconds, structure = run.clock.elapsed(), describe_network(network.settings)
-    record = TrainingRecord(run.curve, best_step, trainer.steps, seconds, stopped, structure)
-    return NetworkDenoiser(network), record
+    seconds, denoiser = run.clock.elapsed(), NetworkDenoiser(network)
+    structure = describe_network(denoiser.settings)
+    return denoiser, TrainingRecord(run.curve, best_step, trainer.steps, seconds, stopped, structure)
 
 
 @dataclass(frozen=True)
@@ -164,43 +162,57 @@ class _Run:
                 latest = self.curve["validation_loss"][-1] if self.curve["step"] else math.nan
                 self.progress(Progress(step, self.plan.steps, trainer.loss(), latest, *clock.rates(step)))
 
-    def residual(self, dimension: int, depth: int) -> ResidualMLP:
-        """A fresh residual perceptron on the training device."""
-        return ResidualMLP(dimension, self.plan.width, depth, self.weights).to(self.device)
+    def fresh(self, family: Family, dimension: int, plan: TrainingPlan, axes: Tensor | None) -> nn.Module:
+        """A network to train, on the training device."""
+        assert family.fresh is not None
+        return family.fresh(dimension, plan, axes, self.weights).to(self.device)
 
 
 def choose_network(run: _Run, dimension: int, axes: Tensor | None) -> Trainer:
     """The network that the validation rows prefer.
 
-    A separable network and a residual perceptron are trained for a few steps each. If the perceptron is ahead, it
-    goes on alone. Else the separable network has the first half of the training; then its sum with a perceptron of
-    half the depth is given twice as many steps as the first race, and takes over only if it is clearly better: on a
+    One of each family that is raced is trained for a few steps. If the one ahead is not separable, it goes on alone.
+    Else the separable network has the first half of the training; then its sum with a network of the first family, of
+    half the depth, is given twice as many steps as the first race, and takes over only if it is clearly better: on a
     linear mixture, or where validation rows lie in other stretches of a drifting record, it is not. (In as many
-    steps as the first race the perceptron, which starts at zero, makes up for no more than its own noise.)
+    steps as the first race the other network, which starts at zero, makes up for no more than its own noise.)
     """
     plan, generator = run.plan, run.generator
-    trainer = Trainer(run.residual(dimension, plan.depth), plan, generator)
-    if axes is None or run.judge.n_rows == 0:
-        return trainer
-    separable = Trainer(
-        SeparableNetwork(axes, run.weights).to(run.device),
-        plan,
-        generator,
-        uniform=1.0,  # the edges of a source need every level
-        pace=separable_pace(dimension),
-    )
-    for _ in range(race_steps(plan)):
+    families = [
+        family for family in FAMILIES.values() if family.raced and (axes is not None or not family.separable)
+    ]
+    if run.judge.n_rows == 0:
+        families = families[:1]
+    entrants = [
+        Trainer(
+            run.fresh(family, dimension, plan, axes),
+            plan,
+            generator,
+            uniform=family.uniform,
+            pace=family.pace(dimension),
+        )
+        for family in families
+    ]
+    for _ in range(race_steps(plan) if len(entrants) > 1 else 0):
         batch = next(run.batches)
-        separable.step(batch, 0.0)
-        trainer.step(batch, 0.0)
-    if run.judge.gain(separable.average, trainer.average)[0] <= 0:
-        return trainer
+        for entrant in reversed(entrants):  # the order of the draws that a seed has always meant
+            entrant.step(batch, 0.0)
+    family, ahead = families[0], entrants[0]
+    for other, entrant in zip(families[1:], entrants[1:], strict=True):
+        if run.judge.gain(entrant.average, ahead.average)[0] > 0:
+            family, ahead = other, entrant
+    return _with_the_rest(run, ahead, families[0], dimension) if family.separable else ahead
+
+
+def _with_the_rest(run: _Run, separable: Trainer, rest: Family, dimension: int) -> Trainer:
+    """The separable network after half of the training, or its sum with one of another family if that is better."""
+    plan = run.plan
     run.advance(separable, 0.5)
-    fresh = run.residual(dimension, -(-plan.depth // 2))
+    fresh = run.fresh(rest, dimension, replace(plan, depth=-(-plan.depth // 2)), None)
     joined = Trainer(
         NetworkSum([copy.deepcopy(separable.network), fresh]),
         plan,
-        generator,
+        run.generator,
         steps=separable.steps,
         average=NetworkSum([separable.average, copy.deepcopy(fresh)]),
     )
@@ -212,11 +224,6 @@ def choose_network(run: _Run, dimension: int, axes: Tensor | None) -> Trainer:
 def race_steps(plan: TrainingPlan) -> int:
     """Steps that each candidate network is given before one is chosen."""
     return min(300, plan.steps // 20)
-
-
-def separable_pace(dimension: int) -> int:
-    """Steps of the separable network for one of the perceptron: their cost grows with the dimension."""
-    return max(1, min(3, 15 // dimension))
 
 
 def _batches(rows: Tensor, redraw: DrawRows | None, size: int, generator: Generator) -> Iterator[Tensor]:

@@ -67,6 +67,13 @@ def intervals(
     return [Interval(float(m), float(a), float(b)) for m, a, b in zip(means, low, high, strict=True)]
 
 
+def variance_of_mean(terms: np.ndarray, width: int) -> float:
+    """Variance of the mean of terms (n,), from the means of their blocks of ``width``; infinite with less than two."""
+    usable = len(terms) - len(terms) % width
+    means = terms[:usable].reshape(-1, width).mean(axis=1)
+    return float(means.var(ddof=1)) / len(means) if len(means) > 1 else float("inf")
+
+
 def _block_means(terms: np.ndarray, rng: np.random.Generator, n_boot: int, block: int) -> np.ndarray:
     n, q = terms.shape
     total = np.concatenate([np.zeros((1, q)), np.cumsum(np.concatenate([terms, terms[:block]]), axis=0)])
@@ -79,10 +86,3 @@ def _block_means(terms: np.ndarray, rng: np.random.Generator, n_boot: int, block
         starts = rng.integers(0, n, (stop - start, per_draw))
         draws[start:stop] = sums[starts].mean(axis=1) / block
     return draws
-
-
-def thin(index: np.ndarray, most: int) -> np.ndarray:
-    """At most ``most`` evenly spaced entries of an index (n,), in order."""
-    if len(index) <= most:
-        return index
-    return index[np.linspace(0, len(index) - 1, most).astype(int)]

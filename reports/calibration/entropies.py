@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from latentflow.analysis.ledger.entropy import entropy
+from latentflow.statistics.entropy import entropy
 from reports.calibration.account import MODE, SPREAD
 from reports.calibration.registry import generator
 

@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from latentflow.analysis.dependence.discoveries import discoveries
 from latentflow.analysis.dependence.magnitudes import magnitudes
-from latentflow.analysis.dependence.pairwise import pairwise_dependence
+from latentflow.analysis.dependence.pairwise import discoveries, pairwise_dependence
 from reports.calibration.nulls import AutoregressiveRows, Series, normal, tied
 from reports.calibration.registry import Check, Procedure
 

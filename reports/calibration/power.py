@@ -10,9 +10,8 @@ import numpy as np
 from scipy.stats import binomtest
 
 from latentflow.analysis.dependence.classifier import joint_dependence
-from latentflow.analysis.dependence.discoveries import discoveries
 from latentflow.analysis.dependence.magnitudes import magnitudes
-from latentflow.analysis.dependence.pairwise import pairwise_dependence
+from latentflow.analysis.dependence.pairwise import discoveries, pairwise_dependence
 from reports.calibration.nulls import planted_square, sign_product
 from reports.calibration.registry import LEVEL, generator
 

@@ -48,8 +48,8 @@ from latentflow.flow.probability_flow import ProbabilityFlow  # noqa: E402
 from latentflow.flow.solvers import SOLVERS, integrate  # noqa: E402
 from latentflow.model.fitted_flow import FittedFlow  # noqa: E402
 from latentflow.score.denoisers import Denoiser  # noqa: E402
-from latentflow.score.frozen import FieldAt  # noqa: E402
-from latentflow.score.frozen_separable import BREAK_EVEN  # noqa: E402
+from latentflow.score.fields import Field  # noqa: E402
+from latentflow.score.separable import BREAK_EVEN  # noqa: E402
 
 #: Name of a model file → name of its table among those of reports/first-light.
 TABLES = {"nl5": "nl5", "rings": "rings", "nl10": "nl10", "gas": "gas turbine", "eeg": "EEG, spikes cut"}
@@ -142,7 +142,7 @@ def evaluation(case: Subject, repeats: int) -> list[dict[str, Any]]:
         few = y[: max(1, chunk // d)]
         with torch.inference_mode():
             # of the network itself, also where the field goes by a table
-            products = products_of(partial(FieldAt.v_predictions, field, y))
+            products = products_of(partial(Field.v_predictions, field, y))
             works: dict[str, Work] = {
                 "plain": partial(denoiser.v_prediction, y, 0.5),
                 "field": partial(field.v_predictions, y),

@@ -33,7 +33,7 @@ from latentflow.geometry.score_deviation import annealed_mean_shift, empirical_s
 from latentflow.geometry.shape import curvature, trajectory_shape
 from latentflow.geometry.trajectories import decreasing_grid, follow
 from latentflow.score.oracles import EmpiricalOracle
-from latentflow.statistics.interval import plain
+from latentflow.statistics.records import plain
 from latentflow.statistics.serial import serial_structure
 
 HERE = Path(__file__).parent

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator
 from rows import Rows
 
 from latentflow.model.fitted_flow import FittedFlow
-from latentflow.model.orient import find_orientation, named, training_material
+from latentflow.model.orient import find_orientation, material_for
 from latentflow.orientation.record import Orientation
+from latentflow.orientation.request import OrientationRequest
 
 #: Names in results.json and how they are shown; ``auto_untold`` is ``auto`` without word of time or groups. The last
 #: two are measured on held-out rows alone (:mod:`measures`).
@@ -44,16 +45,14 @@ def orientations(
 
     The rows are encoded once for all of them, in no one's seconds.
     """
-    way = named("auto", groups=rows.groups, time=None, time_order=rows.ordered)
-    material = training_material(model, rows.X, groups=rows.groups, method=way)
+    told = {"groups": rows.groups, "time_order": rows.ordered}
+    k, n = model.preprocessor.n_flow, len(rows.X)
+    request = OrientationRequest.of("auto", n, **told)
+    roles = model.roles if len(model.roles) == n else None
+    material = material_for(model, rows.X, request, request.rows(k, roles))
     for name in [name for name in names if name not in ("source_scale", BOUND)]:
-        untold = name == "auto_untold"
-        asked_for = "auto" if untold else name
-        told = {
-            "groups": None if untold else rows.groups,
-            "time": None,
-            "time_order": rows.ordered and not untold,
-        }
+        asked_for, known = ("auto", {}) if name == "auto_untold" else (name, told)
+        wanted = OrientationRequest.of(asked_for, n, **known)
         started = time.perf_counter()
-        found = find_orientation(material, asked_for, named(asked_for, **told))
+        found = find_orientation(material, wanted)
         yield name, found, time.perf_counter() - started

@@ -22,7 +22,7 @@ from latentflow.flow.grids import log_uniform_grid
 from latentflow.flow.probability_flow import ProbabilityFlow
 from latentflow.flow.solvers import Solver
 from latentflow.score.denoisers import Denoiser
-from latentflow.score.frozen import FieldAt
+from latentflow.score.fields import Field
 
 #: Name of a model file → name of its table among those of reports/first-light.
 TABLES = {"nl5": "nl5", "rings": "rings", "nl10": "nl10", "gas": "gas turbine", "eeg": "EEG, spikes cut"}
@@ -125,15 +125,15 @@ class Counted(Denoiser):
         self.denoiser = denoiser
         self.rows = 0
 
-    def at(self, sigma: float, dtype: torch.dtype | None = None) -> FieldAt:
+    def at(self, sigma: float, dtype: torch.dtype | None = None) -> Field:
         """The counted field at one noise level."""
         return _CountedField(self, self.denoiser.at(sigma, dtype))
 
 
 @dataclass(frozen=True)
-class _CountedField(FieldAt):
+class _CountedField(Field):
     owner: Counted
-    field: FieldAt
+    field: Field
 
     @property
     def rows_at_once(self) -> int:

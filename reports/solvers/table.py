@@ -12,7 +12,7 @@ from grids import MADE, PROGRAMME_ROWS, Floats, Programme
 from subjects import Ends, Subject, distances, exact, folded, spread, summary_of
 from torch import Tensor
 
-from latentflow.flow.adaptive import ORDERS, Adaptive
+from latentflow.flow.adaptive import Adaptive
 from latentflow.flow.calibration import CalibratedGrid, calibrate, calibrate_steps
 from latentflow.flow.probability_flow import ProbabilityFlow
 from latentflow.flow.solvers import SOLVERS, Solver
@@ -26,7 +26,6 @@ TARGET_BUDGETS = (20, 36)
 ACCURACIES = (1e-2, 1e-3, 1e-4, 1e-6)
 #: Held-out rows of the wide table, and training rows that calibrate.
 ROWS, CALIBRATING = 1000, 4000
-FIXED = [name for name in SOLVERS if name not in ORDERS]
 #: Tolerances of the adaptive solvers; a low order takes thousands of evaluations at the finest.
 TOLERANCES = {
     "dopri5": (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7),
@@ -70,7 +69,7 @@ class Bench:
         programme = Programme(self.denoiser, spread(self.calibrating, PROGRAMME_ROWS), self.ends)
         makers = {name: lambda n, make=make: make(*self.ends, n) for name, make in MADE.items()}
         for grid, make in {**makers, "programme": programme.grid}.items():
-            for solver in FIXED:
+            for solver in SOLVERS:
                 for budget in BUDGETS if grid in ("log-uniform", "blended") else FEWER_BUDGETS:
                     steps = steps_within(solver, budget)
                     if steps is None:

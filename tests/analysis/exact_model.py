@@ -12,6 +12,7 @@ from scipy.special import ndtr, ndtri
 from scipy.stats import norm
 
 from latentflow.data.tables import as_table
+from latentflow.flow.probability_flow import ProbabilityFlow
 from latentflow.orientation.record import Orientation
 
 MODE, SPREAD = 0.9, np.sqrt(0.19)  # a two-mode source of unit variance
@@ -115,6 +116,8 @@ class IdentityFlow:
 
     def decode(self, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return z, torch.zeros(len(z))
+
+    jacobian_parts = ProbabilityFlow.jacobian_parts
 
     def encode_with_jacobian(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         d = x.shape[1]

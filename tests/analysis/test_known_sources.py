@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from latentflow.analysis.axes.truth import read_sources
+from latentflow.analysis.axes.recovery import read_sources
 from latentflow.analysis.independence import independence_report
 from latentflow.data.tables import as_table, open_table
 from latentflow.errors import DataError

@@ -7,7 +7,7 @@ from latentflow.analysis import rows as module
 from latentflow.analysis.rows import choose_rows
 from latentflow.data.tables import as_table
 from latentflow.errors import DataError
-from latentflow.statistics.resample import thin
+from latentflow.statistics.thinning import thin
 from tests.analysis.exact_model import HELD_OUT, TRAIN, exact_setup
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm, ortho_group
 
-from latentflow.base import fastica as anchors
+from latentflow.analysis.baselines.fitted import pca_whitening
+from latentflow.base import fastica as module
 from latentflow.base.fastica import ica_axes, saddle_turn
 from latentflow.orientation.procrustes import procrustes
 from latentflow.statistics.ranks import normal_scores
@@ -50,18 +51,55 @@ def test_fastica_axes_are_those_of_a_rotated_mixture():
     np.testing.assert_array_equal(ica_axes(sources @ axes.T, 0).rotation, found.rotation)
 
 
-def test_fastica_that_does_not_converge_is_started_again_and_says_so(monkeypatch):
-    seeds, fastica = [], anchors.FastICA
+def test_rows_that_are_white_already_keep_every_axis():
+    """Whitened once by their principal axes, their covariance is the identity and its eigenvectors are the axes."""
+    rng = np.random.default_rng(0)
+    sources = rng.laplace(size=(3000, 4))
+    rows = sources @ (np.eye(4) + 0.5 * rng.normal(size=(4, 4)))
+    white = pca_whitening(rows).transform(rows)[0]
+    found = ica_axes(white, 0)
+    assert found.converged
+    matched = np.abs(np.corrcoef(sources.T, (white @ found.rotation).T)[:4, 4:])
+    assert matched.max(axis=1).min() > 0.995
+
+
+def test_a_run_that_does_not_converge_goes_on_and_starts_again_and_says_so(monkeypatch):
+    runs, fastica = [], module.FastICA
 
     def counted(**settings):
-        seeds.append(settings["random_state"])
+        runs.append((settings["random_state"], settings["w_init"] is not None, settings["tol"]))
         return fastica(**{**settings, "max_iter": 1, "tol": 1e-12})
 
-    monkeypatch.setattr(anchors, "FastICA", counted)
+    monkeypatch.setattr(module, "FastICA", counted)
     found = ica_axes(np.random.default_rng(2).laplace(size=(300, 4)), 5)
     assert not found.converged
-    assert seeds == [5, 6, 7]
+    assert found.starts == 3
+    tight, loose = module.TOLERANCE, module.LOOSE_TOLERANCE
+    assert runs == [
+        (5 + s, False, tight) if fresh else (5, True, loose) for s in range(3) for fresh in (1, 0)
+    ]
     np.testing.assert_allclose(found.rotation.T @ found.rotation, np.eye(4), atol=1e-12)
+
+
+def test_of_runs_that_fail_the_one_with_least_dependence_is_kept(monkeypatch):
+    rng = np.random.default_rng(0)
+    axes = turn(3, rng)
+    rows = rng.uniform(-1, 1, (4000, 3)) @ axes.T
+    wrong = iter([axes.T @ turn(3, rng), axes.T, axes.T @ turn(3, rng)])
+
+    def failing(white, seed, start=None, *_):
+        return module._Run(next(wrong) if start is None else start, False, 20)
+
+    monkeypatch.setattr(module, "_fastica", failing)
+    found = ica_axes(rows, 0)
+    assert not found.converged
+    assert distance(found.rotation, axes) < 0.05
+
+
+def test_many_rows_are_thinned(monkeypatch):
+    monkeypatch.setattr(module, "FIT_NUMBERS", 4000)
+    found = ica_axes(np.random.default_rng(2).laplace(size=(3000, 4)), 0)
+    assert found.rows == 1000
 
 
 def test_a_saddle_point_is_seen_and_left(monkeypatch):
@@ -77,23 +115,19 @@ def test_a_saddle_point_is_seen_and_left(monkeypatch):
     turn_back = saddle_turn(sources @ half)
     np.testing.assert_allclose(turn_back, half, atol=1e-12)
     assert saddle_turn(sources) is None
-    runs, fastica = [], anchors._fastica
+    runs, fastica = [], module._fastica
 
-    def begun_at_the_saddle(x, seed, start):
+    def begun_at_the_saddle(white, seed, start=None, *_):
         runs.append(start)
-        # rows are white, but FastICA whitens them by a rotation of its own
-        own, _ = fastica(x, seed, None)
-        saddle = half.T @ np.linalg.pinv(own.whitening_)
         if start is None:
-            own.components_ = half.T
-            return own, True
-        assert np.linalg.norm(start - saddle) > 0.5
-        return fastica(x, seed, start)
+            return module._Run(half.T, True, 1)
+        np.testing.assert_allclose(np.abs(start), np.eye(3), atol=1e-9)
+        return fastica(white, seed, start)
 
-    monkeypatch.setattr(anchors, "_fastica", begun_at_the_saddle)
+    monkeypatch.setattr(module, "_fastica", begun_at_the_saddle)
     found = ica_axes(sources, 0)
     assert len(runs) == 2
-    assert found.converged
+    assert (found.converged, found.turns) == (True, 1)
     assert distance(found.rotation, np.eye(3)) < 0.05
 
 
@@ -103,5 +137,5 @@ def test_normal_components_and_many_have_no_saddle_that_is_seen(monkeypatch):
         assert saddle_turn(rng.normal(size=(3000, 6))) is None
     rows = np.random.default_rng(4).laplace(size=(3000, 4)) @ np.kron(np.eye(2), [[0.5, 0.5], [0.5, -0.5]])
     assert saddle_turn(rows) is not None
-    monkeypatch.setattr(anchors, "MOST_COMPARED", 3)
+    monkeypatch.setattr(module, "MOST_COMPARED", 3)
     assert saddle_turn(rows) is None

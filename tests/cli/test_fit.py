@@ -9,6 +9,7 @@ import pytest
 
 from latentflow import LatentFlowError
 from latentflow.model.fitted_flow import FittedFlow
+from latentflow.model.settings import FitSettings
 from latentflow.orientation import methods as orientation_ways
 
 
@@ -49,60 +50,70 @@ def test_rows_that_may_be_a_recording_call_for_a_hint_unless_it_is_told(
     assert "--time-order may help" not in run("fit", data, *tiny, "--orientation", "ica").output
 
 
-def test_options_reach_the_fit(run, data, tiny):
+@pytest.fixture
+def handed(run, data, monkeypatch):
+    """Function (*words) that runs the command on data.h5, and gives the table and the keywords of the fit instead."""
+    calls = []
+
+    def listed(table, settings, **beside):
+        calls.append((table, settings, beside))
+        raise LatentFlowError("no fit")
+
+    monkeypatch.setattr("latentflow.model.fit.fit_table", listed)
+
+    def hand(*words):
+        assert run("fit", data, *words, code=2).stderr == "latentflow: error: no fit\n"
+        return calls[-1]
+
+    return hand
+
+
+def test_without_options_the_fit_has_its_defaults(handed):
+    table, settings, beside = handed()
+    assert settings == FitSettings()
+    assert table.columns == ("voltage", "current", "phase")
+    assert (beside["groups"], beside["time"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("missing", "drop"),
+        ("tails", "asinh"),
+        ("split", "blocked"),
+        ("held_out", 0.4),
+        ("components", 1),
+        ("preset", "fast"),
+        ("width", 16),
+        ("depth", 3),
+        ("steps", 60),
+        ("batch_size", 64),
+        ("time_budget", 30.0),
+        ("accuracy", 0.1),
+        ("accuracy", 1e-8),
+        ("solver", "heun"),
+        ("orientation", "ica"),
+        ("device", "cpu"),
+        ("seed", 4),
+    ],
+)
+def test_options_reach_the_fit(handed, name, value):
+    assert handed(f"--{name.replace('_', '-')}", value)[1] == FitSettings(**{name: value})
+
+
+def test_what_is_no_setting_reaches_the_fit(handed):
+    words = ["--columns", "phase, voltage", "--groups", "g", "--time", "t", "--time-order"]
+    table, settings, beside = handed(*words)
+    assert table.columns == ("phase", "voltage")
+    assert (beside["groups"], beside["time"], settings) == ("g", "t", FitSettings(time_order=True))
+
+
+def test_a_model_of_one_latent_in_a_file_of_its_own(run, data, tiny):
     out = data.with_name("other.safetensors")
-    words = [
-        "--output",
-        out,
-        "--columns",
-        "phase, voltage",
-        "--components",
-        "1",
-        "--held-out",
-        "0.4",
-        "--split",
-        "blocked",
-    ]
-    text = run(
-        "fit", data, *tiny, *words, "--preset", "fast", "--tails", "asinh", "--time-budget", "30"
-    ).output
-    model = FittedFlow.load(out, device="cpu")
-    assert model.columns == ("phase", "voltage")
-    assert model.latent_names == ("latent00",)
+    text = run("fit", data, *tiny, "--output", out, "--components", 1).output
+    assert FittedFlow.load(out, device="cpu").latent_names == ("latent00",)
     assert "orientation a single latent: no axes to choose" in text
-    assert [treatment.tails for treatment in model.preprocessor.treatments] == ["asinh", "asinh"]
-    record, plan = model.record, model.record["plan"]
-    assert (record["n_held_out"], record["split"]["mode"], record["preset"], record["seed"]) == (
-        120,
-        "blocked",
-        "fast",
-        3,
-    )
-    assert (plan["steps"], plan["width"], plan["depth"], plan["batch_size"], plan["time_budget"]) == (
-        60,
-        16,
-        1,
-        64,
-        30,
-    )
     assert f"--model {out}" in text
-
-
-def test_an_accuracy_of_ones_own_reaches_the_grid(run, data, tiny):
-    run("fit", data, *tiny, "--accuracy", "3e-3")
-    record = FittedFlow.load(data.with_name("data.latentflow.safetensors"), device="cpu").record
-    assert record["settings"]["accuracy"] == record["grid"]["accuracy"] == 3e-3
-    assert record["grid"]["mean_error"] <= 3e-3
-
-
-@pytest.mark.parametrize("accuracy", ["0.1", "1e-8", None])
-def test_both_ends_of_accuracy_are_taken_and_without_a_word_1e_4(run, data, monkeypatch, accuracy):
-    def told(table, **settings):
-        raise LatentFlowError(f"fitted to {settings['accuracy']!r}")
-
-    monkeypatch.setattr("latentflow.cli.fit.fit_table", told)
-    words = ["--accuracy", accuracy] if accuracy else []
-    assert f"fitted to {float(accuracy or 1e-4)!r}" in run("fit", data, *words, code=2).stderr
 
 
 @pytest.mark.parametrize("accuracy", ["0.2", "1e-9", "0", "-1e-4", "nan", "fine"])
@@ -122,17 +133,6 @@ def test_help_says_what_accuracy_is_of(run):
         "where a coarse encoder folds (1e-2, 1e-3: see `latentflow verify`)",
     ):
         assert words in text
-
-
-def test_the_same_seed_gives_the_same_network_and_another_seed_another(run, data, tiny):
-    weights = []
-    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
-        run("fit", data, *tiny, "--seed", seed, "-o", data.with_name(name))
-        weights.append(
-            next(iter(FittedFlow.load(data.with_name(name), device="cpu").denoiser.parameters())).numpy()
-        )
-    assert np.array_equal(weights[0], weights[1])
-    assert not np.array_equal(weights[0], weights[2])
 
 
 def test_columns_that_are_not_numbers_are_refused_by_name_and_can_be_dropped(run, tmp_path, tiny_rows, tiny):
@@ -182,7 +182,7 @@ def test_the_table_is_never_overwritten(run, data, tiny):
 
 
 def test_a_folder_that_does_not_exist_is_named_before_the_work(run, data, tiny, monkeypatch):
-    monkeypatch.delattr("latentflow.cli.fit.fit_table")
+    monkeypatch.setattr("latentflow.model.fit.fit_table", None)  # which cannot be called
     out = data.parent / "none" / "model.safetensors"
     assert str(out) in run("fit", data, *tiny, "-o", out, code=2).stderr
 

@@ -56,6 +56,18 @@ def test_help_lists_every_command_and_imports_nothing_heavy():
     assert all(f"  {command} " in done.stdout for command in COMMANDS)
 
 
+def test_help_of_the_fit_does_not_load_what_fits():
+    script = (
+        "import sys; from latentflow.cli.main import latentflow\n"
+        "latentflow(['fit', '--help'], standalone_mode=False)\n"
+        "heavy = {'torch', 'pandas', 'sklearn', 'matplotlib', 'h5py'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "--orientation" in done.stdout
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_that_shows_its_defaults(run, command):
     text = run(command, "--help").output

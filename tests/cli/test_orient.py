@@ -31,6 +31,10 @@ def test_the_model_is_replaced_and_only_its_axes_are_others(run, folder, model):
     np.testing.assert_allclose(turned.log_prob(rows), model.log_prob(rows), atol=1e-9)
     turn = np.linalg.lstsq(model.encode(rows).latents, turned.encode(rows).latents, rcond=None)[0]
     np.testing.assert_allclose(turn @ turn.T, np.eye(3), atol=1e-9)
+    assert turned.source_scale is None
+    assert "per unit of the latent" in result.output
+    refusal = run("encode", folder / "data.h5", "--scale", "source", code=2).stderr
+    assert "no orientation chose its axes: `latentflow orient` adds one" in refusal
 
 
 def test_another_file_leaves_the_model_alone(run, folder):
@@ -127,6 +131,14 @@ def test_columns_told_before_may_be_missing_from_another_table(run, told_folder)
         "no column or dataset 't'"
         in run("orient", *data, "--orientation", "temporal", "--time", "t", code=2).stderr
     )
+
+
+def test_columns_told_before_are_kept_for_another_time_where_the_method_goes_by_none(run, told_folder):
+    model = told_folder / MODEL
+    result = run("orient", told_folder / "data.h5", "--model", model, "--orientation", "ica")
+    assert result.stderr == ""
+    record = FittedFlow.load(model, device="cpu").record
+    assert (record["groups"], record["time"]) == ("label", "t")
 
 
 def test_groups_told_before_must_be_there_where_they_are_what_counts(run, told_folder):

@@ -95,7 +95,7 @@ def test_info_names_undetermined_planes(run, folder, model, planes, told):
 
 
 def test_a_few_of_many_planes_are_named_and_the_rest_is_counted():
-    from latentflow.cli.description import orientation_lines
+    from latentflow.report.terminal.model import orientation_lines
 
     class Wide:
         orientation = Orientation(np.eye(4), "ica", angle_error=undetermined(4))

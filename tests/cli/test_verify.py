@@ -80,6 +80,18 @@ def test_determinants_may_be_fewer(run, folder):
     assert "at 20 of 20 rows, evenly spaced among 60; at 20 of 20 draws, evenly spaced among 40" in text
 
 
+def test_the_witness_stands_beside_the_accuracy_of_the_fit(run, folder, model):
+    found = told(run, folder / "data.h5", *FEW, "--witness=20")
+    assert found["witness"]["distance"]["n"] == 20
+    assert 0 < found["witness"]["mean_distance"] <= found["witness"]["accuracy"] == 1e-4
+    lines = run("verify", folder / "data.h5", *FEW, "--witness").stdout.splitlines()
+    assert any(line.startswith("rows: distance to witness") for line in lines)
+    (line,) = (line for line in lines if line.startswith("witness "))
+    assert "60 rows by dopri8, tolerance 1.0 × 10⁻¹⁰: mean distance of a latent" in line
+    assert line.endswith("the fit asked for 1.0 × 10⁻⁴")
+    assert told(run, folder / "data.h5", *FEW)["witness"] is None
+
+
 def test_a_table_of_few_decimals_is_exact_to_the_last_bit(run, tmp_path, tiny, tiny_rows, write_table):
     data = write_table(tmp_path / "coarse.h5", tiny_rows().round(1))
     run("fit", data, *tiny, "--quiet")

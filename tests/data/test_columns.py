@@ -15,6 +15,12 @@ def treated(values: np.ndarray, tails: str = "none", precision: str = "float64")
     return treat_column("v", values, ties, np.arange(len(values)), tails)
 
 
+def restored(column: ColumnTreatment, squeezed: np.ndarray) -> np.ndarray:
+    """Raw values of squeezed ones."""
+    assert column.ties is not None
+    return column.ties.restore(squeezed if column.squeeze is None else column.squeeze.inverse(squeezed))
+
+
 def ks_from_uniform(values: np.ndarray) -> float:
     """Kolmogorov–Smirnov distance of numbers in an interval from the uniform distribution on it."""
     ordered = (np.sort(values) - values.min()) / np.ptp(values)
@@ -42,14 +48,13 @@ def test_atoms_are_opened_to_the_density_around_them_and_come_back(name: str) ->
     values, atoms = censored(rng)[name]
     column = treated(values)
     assert column.ties is not None
-    assert column.ties.atoms is not None
-    np.testing.assert_array_equal(column.ties.atoms.values, atoms)
+    np.testing.assert_array_equal(column.ties.atoms, atoms)
 
     continuous = column.dequantise(values, rng.random(len(values)))
-    restored = column.inverse(continuous)
+    back = restored(column, continuous)
     at_atom = np.isin(values, atoms)
-    assert np.array_equal(restored[at_atom], values[at_atom])
-    np.testing.assert_allclose(restored, values, rtol=0, atol=1e-14)
+    assert np.array_equal(back[at_atom], values[at_atom])
+    np.testing.assert_allclose(back, values, rtol=0, atol=1e-14)
     # The order of the rows is that of their values, and the rows of an atom fill its interval evenly.
     order = np.argsort(values, kind="stable")
     assert np.all(np.diff(continuous[order])[np.diff(values[order]) > 0] > 0)
@@ -71,7 +76,7 @@ def test_slope_is_one_off_the_atoms() -> None:
     moved = column.dequantise(off + step, np.zeros(5)) - column.dequantise(off, np.zeros(5))
     np.testing.assert_allclose(moved, step, rtol=1e-9)
     # Values never seen are continuous values like any other.
-    np.testing.assert_allclose(column.inverse(column.dequantise(off, np.zeros(5))), off, atol=1e-15)
+    np.testing.assert_allclose(restored(column, column.dequantise(off, np.zeros(5))), off, atol=1e-15)
     assert not column.refused(off).any()
 
 
@@ -86,7 +91,7 @@ def test_a_lattice_alone_has_no_atoms() -> None:
     ):
         ties = find_ties(values.astype(float))
         assert ties.dequantised
-        assert ties.atoms is None
+        assert len(ties.atoms) == 0
 
 
 @pytest.mark.parametrize("levels", [2, 60])
@@ -96,7 +101,7 @@ def test_levels_that_no_lattice_explains_are_atoms(levels: int) -> None:
     column = treated(values)
     assert column.lattice == "atoms"
     continuous = column.dequantise(values, rng.random(len(values)))
-    assert np.array_equal(column.inverse(continuous), values)
+    assert np.array_equal(restored(column, continuous), values)
     assert len(np.unique(continuous)) == len(values)
 
 
@@ -108,10 +113,11 @@ def test_dequantised_values_stand_clear_of_the_edges_of_their_cells() -> None:
     for values, tails in ((coarse, "none"), (fine, "none"), (squeezed_fine, "asinh")):
         column = treated(values, tails)
         for extreme in (np.zeros(len(values)), np.full(len(values), 1 - 2.0**-53)):
-            squeezed, _ = column.forward(column.dequantise(values, extreme))
+            squeezed = column.dequantise(values, extreme)
+            squeezed = squeezed if column.squeeze is None else column.squeeze.forward(squeezed)[0]
             for error in (-1e-6, 1e-6):
                 # A quarter of the finest cells is less than the tolerance, and they may flip.
-                back = column.inverse(squeezed + 0.99 * error * column.scale)
+                back = restored(column, squeezed + 0.99 * error * column.scale)
                 assert np.array_equal(back, values)
 
 
@@ -125,17 +131,17 @@ def test_negligible_steps_are_left_alone() -> None:
     identifiers = rng.integers(10**9, 10**10, size=3000).astype(float)
     column = treated(identifiers)
     assert not column.spreads
-    assert np.array_equal(column.inverse(identifiers + 0.2), identifiers)
+    assert np.array_equal(restored(column, identifiers + 0.2), identifiers)
     assert column.refused(np.array([0.5]))[0]
 
 
 def test_squeezing_is_a_bijection_with_its_slope() -> None:
     tails = Tails(center=3.0, scale=0.7)
     values = np.concatenate([3.0 + np.array([-1e6, -20.0, 0.0, 1e-3, 5.0, 1e9]), np.linspace(-5, 9, 50)])
-    np.testing.assert_allclose(tails.inverse(tails.forward(values)), values, rtol=1e-13)
+    np.testing.assert_allclose(tails.inverse(tails.forward(values)[0]), values, rtol=1e-13)
     step = 1e-5 * np.maximum(1.0, np.abs(values - 3.0))
-    slope = (tails.forward(values + step) - tails.forward(values - step)) / (2 * step)
-    np.testing.assert_allclose(tails.log_slope(values), np.log(slope), atol=1e-6)
+    slope = (tails.forward(values + step)[0] - tails.forward(values - step)[0]) / (2 * step)
+    np.testing.assert_allclose(tails.forward(values)[1], np.log(slope), atol=1e-6)
     assert np.all(np.isfinite(tails.inverse(np.array([-1e300, 1e300]))))
 
 
@@ -165,9 +171,9 @@ def test_auto_squeezes_spikes_even_where_none_is_a_training_row(spikes: list[flo
     values = np.append(rng.normal(size=10_000), spikes)
     tails = fit_tails(values, np.arange(10_000), "auto")
     assert tails is not None
-    assert np.abs(tails.forward(values)).max() < 45.0
+    assert np.abs(tails.forward(values)[0]).max() < 45.0
     bulk = np.linspace(-1.0, 1.0, 5)
-    np.testing.assert_allclose(tails.forward(bulk), bulk, atol=0.03)
+    np.testing.assert_allclose(tails.forward(bulk)[0], bulk, atol=0.03)
     assert fit_tails(values, np.arange(10_000), "none") is None
 
 
@@ -185,5 +191,7 @@ def test_asinh_squeezes_every_column() -> None:
     values = np.random.default_rng(12).normal(size=500)
     column = treated(values, "asinh")
     assert column.tails == "asinh"
-    np.testing.assert_allclose(column.inverse(column.forward(values)[0]), values, rtol=1e-13, atol=1e-15)
+    assert column.squeeze is not None
+    squeezed, _ = column.squeeze.forward(values)
+    np.testing.assert_allclose(restored(column, squeezed), values, rtol=1e-13, atol=1e-15)
     assert treated(np.repeat([0.0, 1.0], [990, 10]), "asinh").squeeze is not None

@@ -177,7 +177,7 @@ def test_suite_like_columns_are_not_touched() -> None:
         np.testing.assert_allclose(preprocessor.inverse(x), table, rtol=0, atol=1e-13 * np.abs(table).max())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     seed=st.integers(0, 100_000),
     n=st.integers(2, 400),

@@ -53,7 +53,7 @@ def values():
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40)
 @given(table=tables())
 def test_every_format_gives_back_names_and_bits(suffix, table):
     names, values = table
@@ -244,7 +244,6 @@ def test_repeated_and_blank_names_become_unique():
     assert np.array_equal(table.carried(["a_2"])["a_2"], [2.0, 5.0])
 
 
-@settings(deadline=None, derandomize=True)
 @given(st.lists(st.sampled_from(["a", "a_2", "a_3", "b", "", "column01"]), max_size=7))
 def test_unique_names_are_unique_and_keep_first_comers(names):
     result = unique_names(names)

@@ -236,7 +236,7 @@ class TestRefused:
             opened('a,b\n1,"2\n' + "3,4\n" * 60_000)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 @given(
     st.lists(st.lists(st.floats(width=64), min_size=2, max_size=2), min_size=1, max_size=6),
     st.sampled_from([",", ";", "\t", " "]),

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 from click import Context
 
 from latentflow.cli.main import COMMANDS, latentflow
@@ -12,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.usefixtures("numpy_seeded")
 def test_the_python_in_it_runs_and_does_what_it_says():
     blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     blocks.sort(key=lambda block: not block.startswith("import numpy"))  # the others go on from this one

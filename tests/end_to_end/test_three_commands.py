@@ -56,10 +56,15 @@ def test_fit_encode_decode_and_report(tmp_path, write_table, tiny_rows, tiny):
 
 
 def test_the_command_runs_wherever_it_is_typed(place, fitted_folder):
-    for program in ((str(COMMAND),), (sys.executable, "-m", "latentflow.cli.main")):
-        done = typed("info", fitted_folder / "data.latentflow.safetensors", cwd=place, program=program)
-        assert done.returncode == 0, done.stderr
-        assert "a model of latentflow" in done.stdout
+    done = typed("info", fitted_folder / "data.latentflow.safetensors", cwd=place)
+    assert done.returncode == 0, done.stderr
+    assert "a model of latentflow" in done.stdout
+
+
+def test_the_module_runs_wherever_it_is_typed(place):
+    done = typed("info", "--help", cwd=place, program=(sys.executable, "-m", "latentflow.cli.main"))
+    assert done.returncode == 0, done.stderr
+    assert "--json" in done.stdout
 
 
 def test_a_failure_is_one_line_and_code_2(tmp_path):

@@ -95,9 +95,13 @@ def test_the_commands_work_from_the_wheel_alone(environment, tmp_path, tiny_rows
     command = environment / "bin" / "latentflow"
     np.savetxt(tmp_path / "data.csv", tiny_rows(), delimiter=",", header="a,b,c", comments="")
     assert "independence-report" in output_of(command, "--help", cwd=tmp_path)
-    output_of(command, "fit", "data.csv", *tiny, cwd=tmp_path)
-    output_of(command, "encode", "data.csv", cwd=tmp_path)
-    output_of(command, "independence-report", "data.csv", "--n-boot", "20", cwd=tmp_path)
+    lines = [["fit", *tiny], ["encode"], ["independence-report", "--n-boot=20"]]
+    in_one_process = f"""
+from latentflow.cli.main import latentflow
+for command, *options in {lines}:
+    latentflow([command, "data.csv", *options], standalone_mode=False)
+"""
+    output_of(environment / "bin" / "python", "-c", in_one_process, cwd=tmp_path)
     assert "</html>" in (tmp_path / "data.independence.html").read_text(encoding="utf-8")
     assert output_of(command, "info", tmp_path / "data.latents.h5", cwd=ROOT).startswith(str(tmp_path))
 

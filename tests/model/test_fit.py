@@ -5,11 +5,12 @@ import pandas as pd
 import pytest
 import torch
 
-from latentflow.data.splits import GAP, HELD_OUT, TRAIN
+from latentflow.data.splits import GAP, HELD_OUT, TRAIN, Split
 from latentflow.data.tables import as_table
 from latentflow.errors import DataError, LatentFlowError
 from latentflow.flow.calibration import choose_start
 from latentflow.model.fit import fit_flow, fit_table
+from latentflow.model.settings import FitSettings
 from latentflow.score.oracles import EmpiricalOracle, GaussianOracle
 
 QUICK = {"steps": 5, "width": 8, "depth": 1}
@@ -47,6 +48,28 @@ def test_blocked_split_where_neighbours_are_alike():
     held, train = model.roles == HELD_OUT, model.roles == TRAIN
     assert not (held[:-1] & train[1:]).any()
     assert not (train[:-1] & held[1:]).any()
+
+
+def test_the_record_says_what_was_asked_for_and_the_grid_reaches_its_accuracy():
+    X = np.random.default_rng(0).normal(size=(100, 2))
+    model = fit_flow(
+        X, ["a", "b"], FitSettings(accuracy=3e-3, preset="fast", held_out=0.4), seed=5, batch_size=64, **QUICK
+    )
+    record, plan = model.record, model.record["plan"]
+    asked = FitSettings(accuracy=3e-3, preset="fast", held_out=0.4, batch_size=64, **QUICK)
+    assert record["settings"] == asked.recorded()
+    assert (record["n_held_out"], record["preset"], record["seed"]) == (40, "fast", 5)
+    assert (plan["steps"], plan["width"], plan["depth"], plan["batch_size"]) == (5, 8, 1, 64)
+    assert record["grid"]["accuracy"] == 3e-3
+    assert record["grid"]["mean_error"] <= 3e-3
+
+
+def test_a_split_may_be_given():
+    X = np.random.default_rng(0).normal(size=(100, 2))
+    given = Split(np.repeat(np.uint8([TRAIN, HELD_OUT]), 50), "blocked", 0.0, 0, 0)
+    model = fit_table(as_table(X), split=given, **QUICK)
+    np.testing.assert_array_equal(model.roles, given.role)
+    assert model.record["settings"]["split"] == model.record["split"]["mode"] == "blocked"
 
 
 def test_fewer_rows_than_columns_is_a_warning_with_the_way_out():

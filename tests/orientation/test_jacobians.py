@@ -79,7 +79,7 @@ def test_the_denoiser_is_differentiated_where_it_was_learned_and_counts_by_what_
 
     monkeypatch.setattr(flow.denoiser, "push_forward", watched)
     monkeypatch.setattr(derivative_axes, "joint_diagonaliser", lambda matrices: seen.append(matrices))
-    monkeypatch.setattr(derivative_axes, "ROWS", 300)
+    monkeypatch.setattr(derivative_axes, "MOST_ROWS", 300)
     denoiser_axes(flow, x, np.random.default_rng(0))
     assert [sigma for _, sigma in points] == list(NOISE_LEVELS)
     for level, (y, sigma) in enumerate(points):
@@ -133,7 +133,7 @@ def test_no_more_rows_are_differentiated_than_it_is_worth(monkeypatch):
     assert rows_to_differentiate(2) == 4000
     assert rows_to_differentiate(20) == 1000
     assert rows_to_differentiate(1000) == 200
-    monkeypatch.setattr(derivative_axes, "ROWS", 200)
+    monkeypatch.setattr(derivative_axes, "MOST_ROWS", 200)
     flow, _, x = linear(LAWS[:2], rows=500)
     picked, jacobians = encoder_jacobians(flow, x, np.random.default_rng(0))
     assert jacobians.shape == (200, 2, 2)
@@ -168,6 +168,7 @@ def test_pull_back_axes_are_those_in_the_space_of_the_rows():
     assert distance(pull_back_axes(encoders).rotation, axes) < 1e-9
 
 
+@pytest.mark.usefixtures("numpy_seeded")
 def test_the_logarithm_of_matrices():
     rng = np.random.default_rng(5)
     roots = rng.normal(size=(6, 4, 4))

@@ -71,9 +71,10 @@ def draw_groups(rng):
     return z, lambda rows: group_axes(rows, labels)
 
 
+@pytest.mark.parametrize("runs", [16, pytest.param(40, marks=pytest.mark.full)])
 @pytest.mark.parametrize("draw", [draw_series, draw_spiky_series, draw_flat_series, draw_groups])
-def test_the_claimed_errors_are_those_of_data_sets_drawn_anew(draw):
-    scatter, claimed, _ = scatter_and_claim(draw, 40)
+def test_the_claimed_errors_are_those_of_data_sets_drawn_anew(draw, runs):
+    scatter, claimed, _ = scatter_and_claim(draw, runs)
     assert (scatter < 0.1).all()
     assert (scatter < 1.5 * claimed).all()
     assert (claimed < 1.5 * scatter).all()
@@ -91,9 +92,10 @@ def draw_equal_groups(rng):
     return np.column_stack([z[:, 0], same, other]), lambda rows: group_axes(rows, labels)
 
 
+@pytest.mark.parametrize("runs", [10, pytest.param(30, marks=pytest.mark.full)])
 @pytest.mark.parametrize("draw", [draw_equal_series, draw_equal_groups])
-def test_sources_alike_leave_their_plane_undetermined_and_no_other(draw):
-    _, _, claimed = scatter_and_claim(draw, 30)
+def test_sources_alike_leave_their_plane_undetermined_and_no_other(draw, runs):
+    _, _, claimed = scatter_and_claim(draw, runs)
     assert (claimed[:, 0] == UNDETERMINED).mean() >= 0.85
     assert claimed[:, 0].min() > 0.1
     assert (claimed[:, 1:] < 0.1).all()
@@ -120,7 +122,7 @@ def test_the_law_of_innovations_is_used_where_it_tells_most():
 def test_gaussian_innovations_leave_the_gaussian_likelihood_as_it_is(monkeypatch):
     z = series(3000, [0.3, 0.6, 0.9], np.random.default_rng(0)) @ turn(3, np.random.default_rng(1)).T
     found = of_series(z)
-    monkeypatch.setattr(innovation_axes, "FEWEST", len(z))  # too few rows for another law
+    monkeypatch.setattr(innovation_axes, "FEWEST_ROWS", len(z))  # too few rows for another law
     np.testing.assert_array_equal(of_series(z).diagonalisation.rotation, found.diagonalisation.rotation)
 
 

@@ -12,12 +12,11 @@ from latentflow.analysis.axes.latent_facts import latent_facts
 from latentflow.analysis.axes.recovery import Recovery, RecoveryEntry
 from latentflow.analysis.dependence.classifier import JointDependence
 from latentflow.analysis.dependence.confirmation import PairConfirmation
-from latentflow.analysis.dependence.discoveries import Discoveries
 from latentflow.analysis.dependence.magnitudes import Magnitudes
+from latentflow.analysis.dependence.pairwise import Discoveries
 from latentflow.analysis.gaussianity.joint import JointGaussianity
 from latentflow.analysis.ledger.densities import BaselineDensity
 from latentflow.analysis.results import FastICASummary, PairwiseDependence
-from latentflow.analysis.samples import worst_pairs
 from latentflow.orientation.record import Orientation
 from latentflow.statistics.interval import Interval
 
@@ -98,7 +97,7 @@ def _confirmed(pairs: PairwiseDependence) -> tuple[PairConfirmation, ...]:
             mutual_information=_around(0.9 * float(pairs.nats[i, j]) - 0.002, 0.012),
             n_rows=pairs.n_rows,
         )
-        for i, j in worst_pairs(pairs, 6)
+        for i, j in pairs.strongest(6)
     )
 
 

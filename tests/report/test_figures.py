@@ -10,7 +10,6 @@ from matplotlib._pylab_helpers import Gcf
 from matplotlib.figure import Figure
 
 from latentflow.analysis.results import Histogram, Interval
-from latentflow.analysis.samples import worst_pairs
 from latentflow.report import figures
 from latentflow.report.drawing import CURVE_POINTS, curve, printable, short_names, thinned
 from latentflow.report.scatter import framed
@@ -190,7 +189,7 @@ def points_of(axes) -> np.ndarray:
 
 def test_scatter_shows_the_worst_pairs_in_their_units(result):
     for name in figures.MAPS:
-        for rank, (i, j) in enumerate(worst_pairs(result.pairwise[name])):
+        for rank, (i, j) in enumerate(result.pairwise[name].strongest()):
             axes = figures.pair_scatter(result, name, rank).axes[0]
             sample = result.samples[name][:, [i, j]]
             np.testing.assert_allclose(points_of(axes), sample)
@@ -199,7 +198,7 @@ def test_scatter_shows_the_worst_pairs_in_their_units(result):
             assert (axes.get_xlabel(), axes.get_ylabel()) == tuple(
                 result.pairwise[name].columns[index] for index in (i, j)
             )
-        assert worst_pairs(result.pairwise[name])[0] == result.pairwise[name].max_pair
+        assert result.pairwise[name].strongest()[0] == result.pairwise[name].max_pair
 
 
 def test_scatter_keeps_far_points_on_the_edge_and_near_ones_apart(result):

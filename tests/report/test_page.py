@@ -9,12 +9,15 @@ from html.parser import HTMLParser
 
 import matplotlib
 import pytest
+from jinja2 import ChoiceLoader, DictLoader
+from matplotlib.figure import Figure
 
-from latentflow.analysis.results import IndependenceResult
 from latentflow.errors import DataError
+from latentflow.report import page as page_module
 from latentflow.report import render_page, write_report
-from latentflow.report.drawings import draw_all
-from latentflow.report.page import BADGES
+from latentflow.report.independence_page import BADGES
+from latentflow.report.independence_page import SECTIONS as PAGE
+from latentflow.report.page import Section, environment
 from tests.report.records import BARE, oriented
 
 HOSTILE = ("<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "a & b 'c'", 'id="x" url(#y)')
@@ -73,13 +76,14 @@ def page(source) -> Page:
 
 @pytest.fixture(scope="module")
 def drawn(result):
-    return draw_all(result)
+    return {section.key: page_module.drawings(section, result) for section in PAGE}
 
 
 @pytest.fixture
 def ready_drawings(drawn, monkeypatch) -> None:
     """For tests of words: the drawings of ``result``, whatever is asked for, since drawing takes the time."""
-    monkeypatch.setattr("latentflow.report.page.draw_all", lambda _: drawn)
+    draw = page_module.drawings
+    monkeypatch.setattr(page_module, "drawings", lambda each, of: drawn.get(each.key) or draw(each, of))
 
 
 def test_verdict_comes_first_then_what_it_does_not_mean_then_alerts_then_evidence(page, result):
@@ -227,6 +231,55 @@ def test_missing_parts_are_said_not_drawn(make_result):
     assert len(page.all("svg")) == 3
 
 
+HEADINGS = {  # of each section, in the order of the page
+    "verdict": "The latents are more independent than FastICA by 6.95 nats [6.86, 7.04].",
+    "meaning": "What this does and does not mean",
+    "alerts": "Alerts",
+    "ledger": "How much dependence each representation removed",
+    "densities": "As a density, against others",
+    "pairs": "Dependence of pairs, before and after",
+    "joint": "All coordinates at once",
+    "gaussianity": "Are the latents Gaussian?",
+    "latents": "What each latent is",
+    "orientation": "How the axes were chosen",
+    "recovery": "Against the true sources",
+    "round-trip": "There and back",
+    "training": "Training",
+    "columns": "What was done to each column",
+    "methods": "How it was measured",
+}
+
+
+def test_the_page_has_its_sections_in_their_order(page):
+    sections = [section for section in PAGE if section.key != "contents"]
+    assert [section.key for section in sections] == list(HEADINGS)
+    assert page.text_of["h2"] == list(HEADINGS.values())
+    listed = [f"#{section.key}" for section in sections if section.title]
+    assert [link["href"] for link in page.all("a")] == listed
+
+
+@pytest.mark.usefixtures("ready_drawings")
+@pytest.mark.parametrize("shown", [True, False])
+def test_a_section_is_added_by_one_record_and_its_template(result, monkeypatch, shown):
+    template = '<section><h2 id="colour">Colour</h2>{{ figure(drawings.wheel) }}{{ shade }}</section>'
+    loader = ChoiceLoader([DictLoader({"independence/colour.html.j2": template}), environment().loader])
+    monkeypatch.setattr(environment(), "loader", loader)
+    colour = Section(
+        "colour",
+        "Of colours",
+        show=lambda _: shown,
+        data=lambda _: {"shade": "<teal>"},
+        figures={"wheel": lambda _: page_module.drawing("wheel", Figure(), "A wheel.", "Its caption")},
+    )
+    monkeypatch.setattr("latentflow.report.independence_page.SECTIONS", (*PAGE[:-1], colour, PAGE[-1]))
+    page = Page(render_page(result))
+    assert not page.open
+    assert ("Colour" in page.text_of["h2"]) == shown
+    assert ({"href": "#colour"} in page.all("a")) == shown
+    assert ("Its caption" in page.text and "<teal>" in page.text) == shown
+    assert any(svg["aria-label"] == "A wheel." for svg in page.all("svg")) == shown
+
+
 SECTIONS = {  # by the field that a section stands on: words that the page has with it alone
     "discoveries": "found dependent at a false discovery rate of 5 %",
     "confirmed": "The most dependent pairs, measured again",
@@ -367,7 +420,7 @@ def test_report_is_written_with_its_json(result, source, tmp_path):
 
 
 @pytest.mark.usefixtures("ready_drawings")
-@pytest.mark.parametrize("broken", ["render", "json", "replace"])
+@pytest.mark.parametrize("broken", ["render", "write", "replace"])
 def test_failure_leaves_what_was_there(result, tmp_path, monkeypatch, broken):
     page, data = tmp_path / "a.html", tmp_path / "a.json"
     page.write_text("old page")
@@ -376,18 +429,15 @@ def test_failure_leaves_what_was_there(result, tmp_path, monkeypatch, broken):
     def fail(*_, **__):
         raise OSError(28, "No space left on device")
 
-    if broken == "render":
-        monkeypatch.setattr("latentflow.report.page.render_page", fail)
-        with pytest.raises(OSError):
-            write_report(result, page, data)
-    elif broken == "json":
-        monkeypatch.setattr(IndependenceResult, "to_json", fail)
-        with pytest.raises(DataError, match=r"a\.html.*No space left"):
-            write_report(result, page, data)
-    else:
-        monkeypatch.setattr(os, "replace", fail)
-        with pytest.raises(DataError, match=r"a\.html.*No space left"):
-            write_report(result, page, data)
+    target = {
+        "render": "latentflow.report.independence_page.render_page",
+        "write": "pathlib.Path.write_bytes",
+        "replace": "os.replace",
+    }[broken]
+    monkeypatch.setattr(target, fail)
+    with pytest.raises(OSError if broken == "render" else DataError, match="No space left"):
+        write_report(result, page, data)
+    monkeypatch.undo()
     assert (page.read_text(), data.read_text()) == ("old page", "old data")
     assert sorted(os.listdir(tmp_path)) == ["a.html", "a.json"]
 

@@ -12,30 +12,24 @@ import pytest
 
 import latentflow.report
 from latentflow.analysis.results import SCHEMA_VERSION
-from latentflow.analysis.samples import shown_samples, worst_pairs
-from latentflow.report.schema import (
-    DOCUMENTS,
-    RECORDS,
-    meanings,
-    schema_text,
-)
-from latentflow.statistics.interval import Result
+from latentflow.report.schema import DOCUMENTS, records_in, schema_text
+from latentflow.statistics.records import Result, described
 
 DOCUMENT = Path(latentflow.report.__file__).parent / "SCHEMA.md"
 
 
-def records_in(value: Any) -> Iterator[Result]:
+def values_in(value: Any) -> Iterator[Result]:
     """All records inside a result, itself included."""
     if isinstance(value, Result):
         yield value
         for field in dataclasses.fields(value):
-            yield from records_in(getattr(value, field.name))
+            yield from values_in(getattr(value, field.name))
     elif isinstance(value, Mapping):
         for item in value.values():
-            yield from records_in(item)
+            yield from values_in(item)
     elif isinstance(value, tuple | list):
         for item in value:
-            yield from records_in(item)
+            yield from values_in(item)
 
 
 def test_the_document_is_that_of_the_records():
@@ -46,31 +40,33 @@ def test_the_document_is_that_of_the_records():
 
 
 @pytest.mark.parametrize(
-    "record", [record for _, records in DOCUMENTS for record in records], ids=lambda record: record.__name__
+    "record",
+    dict.fromkeys(record for _, outermost in DOCUMENTS for record in records_in(outermost)),
+    ids=lambda record: record.__name__,
 )
 def test_every_key_has_a_meaning(record):
-    words = meanings(record)
-    assert list(words) == [field.name for field in dataclasses.fields(record)]
-    assert all(len(text) > 4 for text in words.values()), words
+    fields = described(record)
+    names = [name for each in fields for name in each.names]
+    assert names == [field.name for field in dataclasses.fields(record)]
+    assert all(len(each.words) > 4 for each in fields), fields
+    for each in fields:  # and whoever asks for help sees it
+        assert f"\n{', '.join(each.names)} : " in record.__doc__
 
 
-def test_every_record_of_a_result_is_described(result):
-    assert {type(record) for record in records_in(result)} <= set(RECORDS)
-    assert {type(record) for record in records_in(result)} == set(
-        RECORDS
-    )  # and none is missing from the fixture
+def test_the_fixture_has_every_record_that_a_result_can_hold(result):
+    assert {type(record) for record in values_in(result)} == set(records_in(type(result)))
 
 
 def test_json_of_every_record_has_exactly_the_keys_described(result):
-    for record in records_in(result):
+    for record in values_in(result):
         written = json.loads(json.dumps(record.to_dict(), allow_nan=False))
-        assert set(written) == set(meanings(type(record)))
+        assert list(written) == [name for each in described(type(record)) for name in each.names]
 
 
-def test_shown_samples_are_the_points_of_the_worst_pairs(result):
-    shown = json.loads(json.dumps(shown_samples(result.samples, result.pairwise), allow_nan=False))
+def test_shown_samples_are_the_points_of_the_strongest_pairs(result):
+    shown = json.loads(json.dumps(result.shown_samples(), allow_nan=False))
     assert set(shown) == {"raw", "fastica", "latents"}
-    pairs = worst_pairs(result.pairwise["raw"])
+    pairs = result.pairwise["raw"].strongest()
     assert pairs[0] == result.pairwise["raw"].max_pair
     for entry, (i, j) in zip(shown["raw"], pairs, strict=True):
         assert entry["columns"] == [result.columns[i], result.columns[j]]

@@ -75,6 +75,6 @@ def test_page_and_json_are_written_together(report, tmp_path):
 
 def test_nothing_half_written_is_left(report, tmp_path):
     (tmp_path / "a.json").mkdir()
-    with pytest.raises(DataError, match="cannot write"):
+    with pytest.raises(DataError, match="cannot be written"):
         write_trajectories(report, tmp_path / "a.html", tmp_path / "a.json", subject="d.h5", facts={})
     assert {path.name for path in tmp_path.iterdir()} <= {"a.json", "a.html"}

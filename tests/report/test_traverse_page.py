@@ -84,6 +84,6 @@ def test_many_latents_are_cut_and_it_says_so():
 
 def test_nothing_half_written_is_left(tmp_path):
     (tmp_path / "x.csv").mkdir()
-    with pytest.raises(DataError, match="cannot write"):
+    with pytest.raises(DataError, match="cannot be written"):
         write_traverse(record(), tmp_path / "x.html", tmp_path / "x.csv", subject="data.h5")
     assert {path.name for path in tmp_path.iterdir()} <= {"x.csv", "x.html"}

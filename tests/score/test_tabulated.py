@@ -12,12 +12,11 @@ from torch.func import jvp, vjp, vmap
 from latentflow.flow.grids import log_uniform_grid
 from latentflow.flow.probability_flow import ProbabilityFlow
 from latentflow.score.denoisers import NetworkDenoiser
-from latentflow.score.frozen import FieldAt, FieldSum, PlainField
-from latentflow.score.frozen_separable import BREAK_EVEN, SeparableField
+from latentflow.score.fields import Field, FieldSum, PlainField
 from latentflow.score.networks import NetworkSum
 from latentflow.score.piecewise import REACH, tabulate
 from latentflow.score.residual import ResidualMLP
-from latentflow.score.separable import SeparableNetwork
+from latentflow.score.separable import BREAK_EVEN, SeparableField, SeparableNetwork
 
 DIMENSION = 3
 
@@ -45,12 +44,12 @@ def _field(sigma: float = 0.5, dtype: torch.dtype = torch.float64, steepness: fl
     return field
 
 
-def _exact(field: FieldAt, y: Tensor) -> Tensor:
+def _exact(field: Field, y: Tensor) -> Tensor:
     """The network itself, as many rows at once as without a table."""
-    return FieldAt.v_predictions(field, y)
+    return Field.v_predictions(field, y)
 
 
-def _tabulated(field: FieldAt) -> bool:
+def _tabulated(field: Field) -> bool:
     """Whether a table was asked for and made."""
     return vars(field).get("_table") is not None
 
@@ -189,11 +188,11 @@ def test_parts_of_a_sum_go_their_own_way() -> None:
 def test_rows_are_taken_as_many_at_once_as_is_fastest() -> None:
     y, taken = _normal(2500, DIMENSION, seed=16), []
 
-    def doubled(part: Tensor, sigma: float) -> Tensor:
+    def kept(part: Tensor) -> Tensor:
         taken.append(len(part))
-        return part * (2 * sigma)
+        return part
 
-    field = PlainField(doubled, lambda y, sigma, directions: (y, directions), 0.5)
+    field = PlainField(kept)
     assert field.rows_at_once == 1024
     assert torch.equal(field.v_predictions(y), y)
     assert torch.equal(field.v_predictions(y[:1024]), y[:1024])

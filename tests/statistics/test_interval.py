@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from latentflow.statistics.interval import Interval, Result
+from latentflow.statistics.interval import Interval
+from latentflow.statistics.records import Result
 
 
 @dataclass(frozen=True)

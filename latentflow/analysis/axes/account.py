@@ -9,113 +9,81 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from latentflow.analysis.measures import FastICASummary
 from latentflow.orientation.record import Orientation
 from latentflow.orientation.record import undetermined as unknown_angles
+from latentflow.orientation.registry import method_of
 from latentflow.score.networks import has_axes
-from latentflow.statistics.interval import Interval, Result
+from latentflow.statistics.interval import Interval
+from latentflow.statistics.records import Result
 
 WELL_DETERMINED = 0.1  # radians: 5.7°, a cosine of 0.995
 LOOSELY_DETERMINED = 0.35  # radians: 20°, a cosine of 0.94
 PLANES_NAMED = 3  # in the sentence of the conclusion
-#: Methods that align the latents with ICA components, which their agreement with these can then not support.
-ANCHORED = ("ica",)
-
-#: What must hold of the data for a method's axes to be those of the sources.
-ASSUMPTIONS: Mapping[str, str] = {
-    "jacobian": "the data are a mixture, linear or nearly so, of independent sources of which at most one is Gaussian",
-    "metric": "each source moves the data at right angles to the others and at most one of them is Gaussian",
-    "ica": "FastICA's components, to which they were aligned, follow the sources",
-    "gaussianization": "the data are independent sources, of which at most one is Gaussian, behind a few layers of "
-    "linear mixing with an increasing function of each coordinate between them, or nearly so",
-    "temporal": "the sources are independent series, in their trends and their volatility too, no two of them of the "
-    "same autocorrelation and both driven by Gaussian innovations, and the flow has undone their mixing up to a "
-    "rotation",
-    "groups": "the sources are independent within groups, change their variances between groups each in its own way, "
-    "and the flow has undone their mixing up to a rotation",
-}
 
 
 @dataclass(frozen=True)
 class LatentDetermination(Result):
-    """How precisely the data fix the direction of one latent.
+    """How precisely the data fix the direction of one latent."""
 
-    Attributes
-    ----------
-    name : str
-        The latent.
-    angle_error : float
-        Largest standard error, radians, of the angle between it and another latent in their plane; π/4 where the
-        plane is undetermined, 0 where there is no other latent.
-    most_confused_with : str or None
-        The latent with which it makes up that plane.
-    words : str
-        ``well determined`` (at most 0.1 radians), ``loosely determined`` (at most 0.35) or ``undetermined``.
-    """
-
-    name: str
-    angle_error: float
-    most_confused_with: str | None
-    words: str
+    name: Annotated[str, "The latent."]
+    angle_error: Annotated[
+        float,
+        "Largest standard error, radians, of the angle between it and another latent in their plane; π/4 where the "
+        "plane is undetermined, 0 where there is no other latent.",
+    ]
+    most_confused_with: Annotated[str | None, "The latent with which it makes up that plane."]
+    words: Annotated[
+        str,
+        "``well determined`` (at most 0.1 radians), ``loosely determined`` (at most 0.35) or ``undetermined``.",
+    ]
 
 
 @dataclass(frozen=True)
 class OrientationAccount(Result):
-    """How the axes of the latents were chosen, and what that allows to conclude.
+    """How the axes of the latents were chosen, and what that allows to conclude."""
 
-    Attributes
-    ----------
-    method : str
-        How the rotation was found; ``none`` where the latents stand as the flow gives them.
-    asked : str
-        What was asked for; differs from the method where that was ``auto``.
-    reason : str
-        Why this method, where it was not asked for by name; of ``gaussianization``, whether its layers explain the
-        rows.
-    converged : bool
-        Whether the joint diagonalisation, or the ICA behind an anchor, converged.
-    c_ima : Interval
-        Independent-mechanism contrast of the decoder in whitened coordinates, nats per row: 0 where every latent
-        moves the data at right angles to the others. It does not tell which of two orientations is right.
-    c_ima_rows : int
-        Rows it was measured on.
-    agreement : float or None
-        Mean |Spearman correlation| of the latents with FastICA's components after matching; None where the latents
-        were aligned with ICA components, so that it would be no evidence.
-    matched : tuple of int, or None
-        The FastICA component matched with each latent; None likewise.
-    correlation : tuple of float, or None
-        Signed Spearman correlation of each match; None likewise.
-    evidence : str
-        What the agreement with FastICA does and does not show, one sentence.
-    latents : tuple of LatentDetermination
-        In the order of the latents.
-    undetermined : tuple of (str, str)
-        Pairs of latents whose plane the data leave undetermined (above 0.35 radians), the worst first.
-    conclusion : str
-        What may and may not be concluded from the axes, one sentence.
-    details : mapping
-        Figures of the method, as the fit recorded them.
-    """
-
-    method: str
-    asked: str
-    reason: str
-    converged: bool
-    c_ima: Interval
-    c_ima_rows: int
-    agreement: float | None
-    matched: tuple[int, ...] | None
-    correlation: tuple[float, ...] | None
-    evidence: str
-    latents: tuple[LatentDetermination, ...]
-    undetermined: tuple[tuple[str, str], ...]
-    conclusion: str
-    details: Mapping[str, Any] = field(default_factory=dict)
+    method: Annotated[
+        str, "How the rotation was found; ``none`` where the latents stand as the flow gives them."
+    ]
+    asked: Annotated[str, "What was asked for; differs from the method where that was ``auto``."]
+    reason: Annotated[
+        str,
+        "Why this method, where it was not asked for by name; of ``gaussianization``, whether its layers explain the "
+        "rows.",
+    ]
+    converged: Annotated[bool, "Whether the joint diagonalisation, or the ICA behind an anchor, converged."]
+    c_ima: Annotated[
+        Interval,
+        "Independent-mechanism contrast of the decoder in whitened coordinates, nats per row: 0 where every latent "
+        "moves the data at right angles to the others. It does not tell which of two orientations is right.",
+    ]
+    c_ima_rows: Annotated[int, "Rows it was measured on."]
+    agreement: Annotated[
+        float | None,
+        "Mean |Spearman correlation| of the latents with FastICA's components after matching; None where the latents "
+        "were aligned with ICA components, so that it would be no evidence.",
+    ]
+    matched: Annotated[
+        tuple[int, ...] | None, "The FastICA component matched with each latent; None likewise."
+    ]
+    correlation: Annotated[
+        tuple[float, ...] | None, "Signed Spearman correlation of each match; None likewise."
+    ]
+    evidence: Annotated[str, "What the agreement with FastICA does and does not show, one sentence."]
+    latents: Annotated[tuple[LatentDetermination, ...], "In the order of the latents."]
+    undetermined: Annotated[
+        tuple[tuple[str, str], ...],
+        "Pairs of latents whose plane the data leave undetermined (above 0.35 radians), the worst first.",
+    ]
+    conclusion: Annotated[str, "What may and may not be concluded from the axes, one sentence."]
+    details: Annotated[Mapping[str, Any], "Figures of the method, as the fit recorded them."] = field(
+        default_factory=dict
+    )
 
 
 def orientation_account(
@@ -169,7 +137,7 @@ def orientation_account(
 
 def is_anchored(orientation: Orientation) -> bool:
     """Whether the latents were aligned with ICA components, by the method or, as its details say, in part of it."""
-    return orientation.method in ANCHORED or bool(orientation.details.get("anchored_to_ica", False))
+    return method_of(orientation.method).anchored or bool(orientation.details.get("anchored_to_ica", False))
 
 
 def started_from_ica(orientation: Orientation, network: Mapping[str, Any]) -> str:
@@ -179,8 +147,8 @@ def started_from_ica(orientation: Orientation, network: Mapping[str, Any]) -> st
     """
     if is_anchored(orientation) or orientation.method == "none":
         return ""
-    if orientation.method == "gaussianization":
-        return "layers that gave the axes"
+    if own_model := method_of(orientation.method).own_model:
+        return f"{own_model} that gave the axes"
     return "network's own axes" if has_axes(network) else ""
 
 
@@ -227,11 +195,13 @@ def conclusion(orientation: Orientation, undetermined: Sequence[tuple[str, str]]
             f"The search for the axes (method {orientation.method}) did not converge, so that no single latent may be "
             "read as a component or a source, although together they are as independent as any rotation of them."
         )
-    assumed = ASSUMPTIONS.get(orientation.method, "the assumptions of its method hold")
+    method = method_of(orientation.method)
     bend_found = orientation.details.get("bend_found", True)
-    allowed = f"If {assumed}, the latents are those sources up to order, sign and a monotone scale"
+    allowed = f"If {method.assumption}, the latents are those sources up to order, sign and a monotone scale"
     if not bend_found:
-        allowed = f"If {assumed}, the axes are those of the sources, but the latents only resemble them"
+        allowed = (
+            f"If {method.assumption}, the axes are those of the sources, but the latents only resemble them"
+        )
     if undetermined:
         allowed += f", except {_named(undetermined)}, whose axes these data do not fix"
     if not bend_found:
@@ -242,7 +212,7 @@ def conclusion(orientation: Orientation, undetermined: Sequence[tuple[str, str]]
     if orientation.cautions:
         return f"{allowed}, but {'; '.join(orientation.cautions)}; other axes are as independent."
     explains = "log_prob_layers" in orientation.details and orientation.details.get("explains", True)
-    if explains and orientation.method == "gaussianization":
+    if explains and method.own_model:
         return (
             f"{allowed}; that so small a model explains the rows about as well as the flow speaks for that, but is no "
             "proof, for a mixture of more layers than were tried can look so along wrong axes, and other axes are as "

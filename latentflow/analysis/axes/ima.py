@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from latentflow.statistics.interval import Interval
-from latentflow.statistics.resample import intervals, thin
+from latentflow.statistics.resample import intervals
+from latentflow.statistics.thinning import thin
 
 MOST_ROWS = 1_000
 FEWEST_ROWS = 50

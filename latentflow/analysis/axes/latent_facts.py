@@ -4,35 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
-from latentflow.statistics.interval import Result
+from latentflow.statistics.records import Result
 
 STRONGEST = 3  # columns that are named per latent
 
 
 @dataclass(frozen=True)
 class LatentFacts(Result):
-    """What one latent tells of the columns.
+    """What one latent tells of the columns."""
 
-    Attributes
-    ----------
-    name : str
-        The latent; the tuple of facts is in the model's own order of the latents.
-    variance_explained : float
-        Share, 0 … 1, of the variance of the standardised columns that this latent explains linearly and alone:
-        the mean over the columns of its squared Pearson correlation with them. Over uncorrelated latents the
-        shares add up to the mean R² of a linear regression of the columns on all of them, which is below one
-        as far as the model is not linear.
-    strongest : tuple of (str, float)
-        The columns of largest |correlation| with it, strongest first, each with the signed correlation, from
-        which the sign of the latent can be read.
-    """
-
-    name: str
-    variance_explained: float
-    strongest: tuple[tuple[str, float], ...]
+    name: Annotated[str, "The latent; the tuple of facts is in the model's own order of the latents."]
+    variance_explained: Annotated[
+        float,
+        "Share, 0 … 1, of the variance of the standardised columns that this latent explains linearly and alone: the "
+        "mean over the columns of its squared Pearson correlation with them. Over uncorrelated latents the shares add "
+        "up to the mean R² of a linear regression of the columns on all of them, which is below one as far as the "
+        "model is not linear.",
+    ]
+    strongest: Annotated[
+        tuple[tuple[str, float], ...],
+        "The columns of largest |correlation| with it, strongest first, each with the signed correlation, from which "
+        "the sign of the latent can be read.",
+    ]
 
 
 def latent_facts(

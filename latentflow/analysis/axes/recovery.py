@@ -4,60 +4,91 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated, Any
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import rankdata
 
 from latentflow.analysis.ledger.ledger import Representation
+from latentflow.data.tables import Table, open_table
 from latentflow.errors import DataError
-from latentflow.statistics.interval import Result
+from latentflow.statistics.records import Result
 
 _NOTHING = 1e-300
 
 
 @dataclass(frozen=True)
 class RecoveryEntry(Result):
-    """Coordinates of one representation against the true sources.
+    """Coordinates of one representation against the true sources."""
 
-    Attributes
-    ----------
-    name, label : str
-        The representation.
-    mcc_pearson, mcc_spearman : float
-        Mean over the sources of the absolute correlation with the coordinate matched to each, 0 … 1, each
-        with the matching that is best for it. A source left without a coordinate counts as zero.
-    amari : float
-        Amari's index of the regression of the coordinates on the sources, 0 (each coordinate follows one
-        source, linearly) … 1.
-    matched : tuple of (int or None), length m
-        The coordinate matched with each source by absolute Spearman correlation; None where coordinates ran out.
-    correlation : tuple of (float or None), length m
-        Signed Spearman correlation of each match.
-    """
-
-    name: str
+    name: Annotated[str, "The representation."]
     label: str
-    mcc_pearson: float
+    mcc_pearson: Annotated[
+        float,
+        "Mean over the sources of the absolute correlation with the coordinate matched to each, 0 … 1, each with the "
+        "matching that is best for it. A source left without a coordinate counts as zero.",
+    ]
     mcc_spearman: float
-    amari: float
-    matched: tuple[int | None, ...]
-    correlation: tuple[float | None, ...]
+    amari: Annotated[
+        float,
+        "Amari's index of the regression of the coordinates on the sources, 0 (each coordinate follows one source, "
+        "linearly) … 1.",
+    ]
+    matched: Annotated[
+        tuple[int | None, ...],
+        "length m: The coordinate matched with each source by absolute Spearman correlation; None where coordinates "
+        "ran out.",
+    ]
+    correlation: Annotated[tuple[float | None, ...], "length m: Signed Spearman correlation of each match."]
 
 
 @dataclass(frozen=True)
 class Recovery(Result):
-    """Recovery of known sources, on the evaluated rows.
+    """Recovery of known sources, on the evaluated rows."""
 
-    Attributes
+    entries: Annotated[tuple[RecoveryEntry, ...], "In the order of the representations."]
+    n_rows: Annotated[int, "Rows used."]
+
+
+def read_sources(sources: Any, table: Table, index: np.ndarray) -> np.ndarray:
+    """The sources (n, m) of the rows at these positions of the table.
+
+    Parameters
     ----------
-    entries : tuple of RecoveryEntry
-        In the order of the representations.
-    n_rows : int
-    """
+    sources : str or array (n_table, m)
+        A key of the table's own file, or the sources themselves, one row for each row of the table.
+    table : Table
+    index : ndarray (n,) of int
 
-    entries: tuple[RecoveryEntry, ...]
-    n_rows: int
+    Raises
+    ------
+    DataError
+        The file or the key is not there, the numbers of rows differ, or values are missing.
+    """
+    if isinstance(sources, str):
+        if table.path is None:
+            raise DataError("sources by key need a table that is a file; give the sources as an array")
+        truth = open_table(table.path, key=sources)
+        if truth.n_rows != table.n_rows:
+            raise DataError(
+                f"{table.path}: '{sources}' has {truth.n_rows} rows and the table {table.n_rows}; sources need one "
+                "row for each row of the table"
+            )
+        values = truth.read_rows(index)
+    else:
+        known = np.asarray(sources, dtype=np.float64)
+        if known.ndim == 1:
+            known = known[:, None]
+        if known.ndim != 2 or len(known) != table.n_rows:
+            raise DataError(
+                f"the sources have shape {known.shape} and the table has {table.n_rows} rows; sources need one row "
+                "for each row of the table"
+            )
+        values = known[index]
+    if not np.isfinite(values).all():
+        raise DataError(f"{(~np.isfinite(values)).sum()} values of the sources are missing or infinite")
+    return values
 
 
 def recovery(representations: Sequence[Representation], sources: np.ndarray) -> Recovery:

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.decomposition import FastICA
-from sklearn.exceptions import ConvergenceWarning
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from latentflow.analysis.ledger.entropy import entropy
+from latentflow.base.fastica import ICAAxes, ica_axes
 from latentflow.errors import DataError
-from latentflow.statistics.resample import thin
 
-FIT_NUMBERS = (
-    2_000_000  # rows × columns that FastICA is fitted on at most: beyond, its error is not about rows
-)
-TOLERANCE = 1e-4  # scikit-learn's default
+TIMES = ("", "once", "twice", "three times")
 SINGULAR = 1e-13  # smallest share of the variance of standardised columns that a direction may have
 
 
@@ -68,25 +60,6 @@ class ICABaseline:
         return self.map.transform(X)
 
 
-@dataclass(frozen=True)
-class _Attempt:
-    """One way to run FastICA, as its users try them one after the other."""
-
-    told: str
-    iterations: int
-    tolerance: float = TOLERANCE
-    seed_shift: int = 0
-    go_on: bool = False  # from where the last run stopped
-
-
-_ATTEMPTS = (
-    _Attempt("200 iterations", 200),
-    _Attempt("300 more iterations", 300, go_on=True),
-    _Attempt("another start with 300 iterations", 300, seed_shift=1),
-    _Attempt("100 more with a ten times larger tolerance", 100, tolerance=10 * TOLERANCE, go_on=True),
-)
-
-
 def pca_whitening(train: np.ndarray) -> LinearMap:
     """PCA whitening of standardised columns (n, d): zero mean, identity covariance, leading directions first.
 
@@ -126,11 +99,7 @@ def gaussian_neg_log_prob(whitening: LinearMap, X: np.ndarray) -> np.ndarray:
 
 
 def fit_fastica(train: np.ndarray, seed: int = 0) -> ICABaseline:
-    """Fit FastICA (Hyvärinen 1999, scikit-learn, log-cosh) to training rows (n, d).
-
-    Where it does not converge it is tried again as its users do: more iterations, another start, a larger
-    tolerance. If none converges, the attempt whose components have the smallest summed entropy, that is
-    the least total correlation, is kept and the note says so.
+    """Fit FastICA to training rows (n, d): the one that the fit itself uses (:func:`latentflow.base.fastica.ica_axes`).
 
     Raises
     ------
@@ -138,62 +107,17 @@ def fit_fastica(train: np.ndarray, seed: int = 0) -> ICABaseline:
         As :func:`pca_whitening`.
     """
     whitening = pca_whitening(train)
-    n, d = train.shape
-    most = max(FIT_NUMBERS // d, 20 * d)
-    rows = thin(np.arange(n), most)
-    # Single precision is far finer than the tolerance and more than halves the time.
-    white = whitening.transform(train[rows])[0].astype(np.float32)
-    tried: list[str] = []
-    runs: list[tuple[float, np.ndarray, int]] = []
-    last: np.ndarray | None = None
-    for attempt in _ATTEMPTS:
-        tried.append(attempt.told)
-        last, n_iter, converged = _run(white, attempt, seed, last)
-        if converged:
-            return ICABaseline(_rotated(whitening, last), True, n_iter, _told(tried, True, len(rows), n))
-        runs.append((_contrast(white @ last.T), last, n_iter))
-    _, rotation, n_iter = min(runs, key=lambda run: run[0])
-    return ICABaseline(_rotated(whitening, rotation), False, n_iter, _told(tried, False, len(rows), n))
+    found = ica_axes(whitening.transform(train)[0], seed) if train.shape[1] > 1 else ICAAxes(np.eye(1), True)
+    unmixing = LinearMap(whitening.mean, whitening.weights @ found.rotation, whitening.log_det)
+    return ICABaseline(unmixing, found.converged, found.iterations, _note(found, len(train)))
 
 
-def _run(
-    white: np.ndarray, attempt: _Attempt, seed: int, last: np.ndarray | None
-) -> tuple[np.ndarray, int, bool]:
-    """One run on white rows: the orthogonal unmixing (d, d), its iterations, and whether it converged."""
-    ica = FastICA(
-        whiten=False,
-        max_iter=attempt.iterations,
-        tol=attempt.tolerance,
-        w_init=last if attempt.go_on else None,
-        random_state=seed + attempt.seed_shift,
-    )
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        # The matrices are small: more threads than one only wait for each other.
-        with threadpool_limits(1, user_api="blas"):
-            ica.fit(white)
-    converged = not any(issubclass(entry.category, ConvergenceWarning) for entry in caught)
-    return orthogonal(ica.components_.astype(np.float64)), int(ica.n_iter_), converged
-
-
-def orthogonal(unmixing: np.ndarray) -> np.ndarray:
-    """The nearest orthogonal matrix: rounding leaves the unmixing, and log|det| with it, a little off."""
-    left, _, right = np.linalg.svd(unmixing)
-    return np.asarray(left @ right)
-
-
-def _rotated(whitening: LinearMap, rotation: np.ndarray) -> LinearMap:
-    return LinearMap(whitening.mean, whitening.weights @ rotation.T, whitening.log_det)
-
-
-def _contrast(components: np.ndarray) -> float:
-    return sum(entropy(column) for column in components.T)
-
-
-def _told(tried: list[str], converged: bool, used: int, n: int) -> str:
-    rows = "" if used == n else f" Fitted on {used} evenly spaced rows of {n}."
-    if converged and len(tried) == 1:
-        return f"Converged within {tried[0]}.{rows}"
-    if converged:
-        return f"Converged only after a retry: {', then '.join(tried)}.{rows}"
-    return f"Did not converge: {', then '.join(tried)}; the attempt with the least dependence is shown.{rows}"
+def _note(found: ICAAxes, n: int) -> str:
+    """How FastICA went, in one sentence or two."""
+    rows = "" if found.rows in (0, n) else f" Fitted on {found.rows} evenly spaced rows of {n}."
+    left = f", {TIMES[found.turns]} from a saddle point on" if found.turns else ""
+    if not found.converged:
+        return f"Did not converge in {found.starts} starts; the run with the least dependence is shown.{rows}"
+    if found.starts > 1:
+        return f"Converged only at start {found.starts}, within {found.iterations} iterations{left}.{rows}"
+    return f"Converged within {found.iterations} iterations{left}.{rows}"

@@ -8,14 +8,10 @@ import warnings
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from latentflow.analysis.baselines.fitted import (
-    FIT_NUMBERS,
-    ICABaseline,
-    LinearMap,
-    orthogonal,
-    pca_whitening,
-)
-from latentflow.statistics.resample import thin
+from latentflow.analysis.baselines.fitted import ICABaseline, LinearMap, pca_whitening
+from latentflow.base.fastica import FIT_NUMBERS
+from latentflow.statistics.matrices import nearest_orthogonal
+from latentflow.statistics.thinning import thin
 
 ITERATIONS = 500
 STARTS = 2
@@ -68,5 +64,5 @@ def fit_picard(train: np.ndarray, seed: int = 0) -> ICABaseline | None:
     if start > 0:
         told += f" from {'another start' if converged else f'any of {STARTS} starts'}"
     told += "." if len(rows) == n else f". Fitted on {len(rows)} evenly spaced rows of {n}."
-    turned = whitening.weights @ orthogonal(unmixing).T
+    turned = whitening.weights @ nearest_orthogonal(unmixing).T
     return ICABaseline(LinearMap(whitening.mean, turned, whitening.log_det), converged, int(n_iter), told)

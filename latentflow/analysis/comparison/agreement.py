@@ -5,66 +5,52 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Annotated
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import rankdata
 
-from latentflow.statistics.interval import Result
+from latentflow.statistics.records import Result
 
 STABLE, FAIRLY_STABLE = 0.95, 0.8  # matched |Spearman correlation| between two runs
 
 
 @dataclass(frozen=True)
 class CoordinateAgreement(Result):
-    """One coordinate of the first run and its counterparts in the others.
+    """One coordinate of the first run and its counterparts in the others."""
 
-    Attributes
-    ----------
-    name : str
-    median, lowest : float
-        |Spearman correlation| of the counterparts, median and minimum over all pairs of runs.
-    words : str
-        By the median: ``stable`` (from 0.95), ``fairly stable`` (from 0.8) or ``unstable``.
-    """
-
-    name: str
-    median: float
+    name: Annotated[str, "Its name."]
+    median: Annotated[
+        float, "|Spearman correlation| of the counterparts, median and minimum over all pairs of runs."
+    ]
     lowest: float
-    words: str
+    words: Annotated[
+        str, "By the median: ``stable`` (from 0.95), ``fairly stable`` (from 0.8) or ``unstable``."
+    ]
 
 
 @dataclass(frozen=True)
 class Agreement(Result):
-    """Several runs of one method on the same rows.
+    """Several runs of one method on the same rows."""
 
-    Attributes
-    ----------
-    label : str
-        The method, in words.
-    coordinates : tuple of CoordinateAgreement
-        In the order of the first run.
-    mean : float
-        Mean of the medians.
-    distance : float
-        Encoding distance: the root mean square over rows of ‖a − b‖₂ between two runs, after the signed permutation
-        that makes it smallest; median over pairs of runs.
-    distance_rotated : float
-        The same after the best rotation (orthogonal Procrustes): what is left of it once the runs need not agree on
-        axes. Far below ``distance``, the runs agree on the map and not on its orientation.
-    reference : float
-        √(2 d): the distance between two codes that have nothing to do with each other.
-    n_runs : int
-        Runs compared.
-    """
-
-    label: str
-    coordinates: tuple[CoordinateAgreement, ...]
-    mean: float
-    distance: float
-    distance_rotated: float
-    reference: float
-    n_runs: int
+    label: Annotated[str, "The method, in words."]
+    coordinates: Annotated[tuple[CoordinateAgreement, ...], "In the order of the first run."]
+    mean: Annotated[float, "Mean of the medians."]
+    distance: Annotated[
+        float,
+        "Encoding distance: the root mean square over rows of ‖a − b‖₂ between two runs, after the signed permutation "
+        "that makes it smallest; median over pairs of runs.",
+    ]
+    distance_rotated: Annotated[
+        float,
+        "The same after the best rotation (orthogonal Procrustes): what is left of it once the runs need not agree on "
+        "axes. Far below ``distance``, the runs agree on the map and not on its orientation.",
+    ]
+    reference: Annotated[
+        float, "√(2 d): the distance between two codes that have nothing to do with each other."
+    ]
+    n_runs: Annotated[int, "Runs compared."]
 
 
 def agreement(codes: Sequence[np.ndarray], names: Sequence[str], label: str) -> Agreement:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -15,12 +15,14 @@ from scipy.stats import rankdata
 from latentflow.analysis.axes.account import is_anchored, started_from_ica
 from latentflow.analysis.dependence.on_others import dependence_on_others
 from latentflow.analysis.ledger.ledger import ledger
-from latentflow.analysis.preparation import Material, open_for, prepare
+from latentflow.analysis.preparation import Material, prepare
 from latentflow.data.tables import open_table
 from latentflow.errors import DataError
+from latentflow.model.tables import open_for
 from latentflow.orientation.ordering import explained_variance
-from latentflow.statistics.interval import Interval, Result
+from latentflow.statistics.interval import Interval
 from latentflow.statistics.ranks import normal_scores
+from latentflow.statistics.records import Result
 from latentflow.statistics.resample import intervals
 
 #: Nats below 0 from which a lower bound is said to have failed.
@@ -29,78 +31,60 @@ NOTHING_LEARNED = 0.02
 
 @dataclass(frozen=True)
 class ComparedLatent(Result):
-    """One latent and the component matched with it.
+    """One latent and the component matched with it."""
 
-    Attributes
-    ----------
-    name : str
-        The latent.
-    component : str or None
-        The component matched with it; None where components ran out, and so is all that follows from it.
-    spearman, pearson : float or None
-        Signed correlations with the component. Pearson's is that of the latent in source scale where the model has
-        one, for a Gaussian latent is at best a bent copy of a component.
-    variance_explained, component_variance_explained : float or None
-        Share of the variance of the standardised columns that each explains alone, linearly or not.
-    dependence, component_dependence : float or None
-        What the other latents tell of this one, and the other components of its component: lower bounds on the mutual
-        information, nats. None where the bound found nothing, because nothing stood out from chance.
-    adds : Interval or None
-        The second less the first, nats, paired over rows: the dependence on the others that is left in the component
-        and not in the latent. A bound that found nothing counts as 0; None where neither found anything.
-    """
-
-    name: str
-    component: str | None
-    spearman: float | None
+    name: Annotated[str, "The latent."]
+    component: Annotated[
+        str | None,
+        "The component matched with it; None where components ran out, and so is all that follows from it.",
+    ]
+    spearman: Annotated[
+        float | None,
+        "Signed correlations with the component. Pearson's is that of the latent in source scale where the model has "
+        "one, for a Gaussian latent is at best a bent copy of a component.",
+    ]
     pearson: float | None
-    variance_explained: float
+    variance_explained: Annotated[
+        float, "Share of the variance of the standardised columns that each explains alone, linearly or not."
+    ]
     component_variance_explained: float | None
-    dependence: float | None
+    dependence: Annotated[
+        float | None,
+        "What the other latents tell of this one, and the other components of its component: lower bounds on the "
+        "mutual information, nats. None where the bound found nothing, because nothing stood out from chance.",
+    ]
     component_dependence: float | None
-    adds: Interval | None
+    adds: Annotated[
+        Interval | None,
+        "The second less the first, nats, paired over rows: the dependence on the others that is left in the "
+        "component and not in the latent. A bound that found nothing counts as 0; None where neither found anything.",
+    ]
 
 
 @dataclass(frozen=True)
 class Comparison(Result):
-    """Latents and components of the same rows.
+    """Latents and components of the same rows."""
 
-    Attributes
-    ----------
-    against : str
-        ``FastICA``, or the file or array of the user's components.
-    latents : tuple of ComparedLatent
-        In the order of the latents.
-    unmatched : tuple of str
-        Components that no latent was left for.
-    agreement : float
-        Mean |Spearman correlation| of the matches.
-    total : Interval or None
-        TC(components) − TC(latents), nats, paired over rows, from the ledger; None for components of the user's,
-        whose log-determinant is not known. The ``adds`` of the latents do not sum to it: what two coordinates share
-        counts with each of them.
-    scale : str
-        ``source`` or ``latent``: the scale in which Pearson's correlation takes the latents.
-    which : str
-        ``held out`` or ``all``: which rows of the table.
-    n_rows : int
-        Rows compared.
-    fitted_on : str
-        What FastICA was fitted on: ``training rows`` or ``same rows``; empty for components of the user's.
-    notes : tuple of str
-        What a reader must know besides, one sentence each.
-    """
-
-    against: str
-    latents: tuple[ComparedLatent, ...]
-    unmatched: tuple[str, ...]
-    agreement: float
-    total: Interval | None
-    scale: str
-    which: str
-    n_rows: int
-    fitted_on: str
-    notes: tuple[str, ...]
+    against: Annotated[str, "``FastICA``, or the file or array of the user's components."]
+    latents: Annotated[tuple[ComparedLatent, ...], "In the order of the latents."]
+    unmatched: Annotated[tuple[str, ...], "Components that no latent was left for."]
+    agreement: Annotated[float, "Mean |Spearman correlation| of the matches."]
+    total: Annotated[
+        Interval | None,
+        "TC(components) − TC(latents), nats, paired over rows, from the ledger; None for components of the user's, "
+        "whose log-determinant is not known. The ``adds`` of the latents do not sum to it: what two coordinates share "
+        "counts with each of them.",
+    ]
+    scale: Annotated[
+        str, "``source`` or ``latent``: the scale in which Pearson's correlation takes the latents."
+    ]
+    which: Annotated[str, "``held out`` or ``all``: which rows of the table."]
+    n_rows: Annotated[int, "Rows compared."]
+    fitted_on: Annotated[
+        str,
+        "What FastICA was fitted on: ``training rows`` or ``same rows``; empty for components of the user's.",
+    ]
+    notes: Annotated[tuple[str, ...], "What a reader must know besides, one sentence each."]
 
 
 def compare(
@@ -162,7 +146,7 @@ def compare(
         account = ledger(chosen, reference="fastica", rng=rng, n_boot=n_boot, block=material.block)
         total = account.differences["latents-fastica"]
     latents, scale = material.encoding.latents, getattr(model, "source_scale", None)
-    sources = latents if scale is None else scale.forward(latents)
+    sources = latents if scale is None else scale.forward(latents)[0]
     compared, unmatched = _compared(
         material, (tuple(model.latent_names), latents, sources), (tuple(names), values), rng, n_boot
     )

@@ -8,24 +8,28 @@ measures how far. FastICA is run with the same seeds beside it (the idea of ICAS
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, count, islice
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from latentflow.analysis.axes.account import is_anchored
 from latentflow.analysis.baselines.fitted import fit_fastica
 from latentflow.analysis.baselines.representations import names_of
 from latentflow.analysis.comparison.agreement import Agreement, agreement
 from latentflow.analysis.preparation import Material, prepare
+from latentflow.data.complete_rows import complete_rows
 from latentflow.data.splits import Split
-from latentflow.data.tables import Table
 from latentflow.errors import DataError
-from latentflow.model.fit import beside_rows, fit_flow
+from latentflow.model.fit import fit_flow
+from latentflow.model.settings import FitSettings
+from latentflow.orientation.registry import GROUPS, ORDER, method_of
+from latentflow.score.networks import is_separable
 from latentflow.score.sizing import plan_training
-from latentflow.statistics.interval import Interval, Result
+from latentflow.statistics.interval import Interval
+from latentflow.statistics.records import Result
 from latentflow.statistics.resample import intervals
 
 #: Width relative to that of the first fit, and blocks more than it has, of the refits in turn.
@@ -36,66 +40,38 @@ MOSTLY_ROTATION = 0.5  # share of the distance that a rotation takes away from w
 
 @dataclass(frozen=True)
 class Run(Result):
-    """One fit among several.
+    """One fit among several."""
 
-    Attributes
-    ----------
-    seed, width, depth : int
-        Seed, hidden units and residual blocks of the fit.
-    network : str
-        The score network that was kept, in words.
-    orientation : str
-        Method of its orientation.
-    anchored : bool
-        Whether its latents were aligned with ICA components.
-    neg_log_prob : Interval
-        E[−log p] on the common held-out rows, nats, user's units.
-    log_prob_gain : Interval
-        Mean of log p less that of the first fit, paired over rows, nats; zero for the first fit itself.
-    seconds : float
-        Time of the fit.
-    """
-
-    seed: int
+    seed: Annotated[int, "Seed, hidden units and residual blocks of the fit."]
     width: int
     depth: int
-    network: str
-    orientation: str
-    anchored: bool
-    neg_log_prob: Interval
-    log_prob_gain: Interval
-    seconds: float
+    network: Annotated[str, "The score network that was kept, in words."]
+    orientation: Annotated[str, "Method of its orientation."]
+    anchored: Annotated[bool, "Whether its latents were aligned with ICA components."]
+    neg_log_prob: Annotated[Interval, "E[−log p] on the common held-out rows, nats, user's units."]
+    log_prob_gain: Annotated[
+        Interval,
+        "Mean of log p less that of the first fit, paired over rows, nats; zero for the first fit itself.",
+    ]
+    seconds: Annotated[float, "Time of the fit."]
 
 
 @dataclass(frozen=True)
 class Stability(Result):
-    """How far the latents of several fits agree on rows that none of them has seen.
+    """How far the latents of several fits agree on rows that none of them has seen."""
 
-    Attributes
-    ----------
-    runs : tuple of Run
-        The model itself first.
-    latents : Agreement
-        Of the oriented latents.
-    fastica : Agreement
-        Of FastICA's components, fitted to the same training rows from as many starting points.
-    fastica_converged : int
-        How many runs of FastICA converged.
-    log_prob_difference : float
-        Root mean square over rows of log p of one fit less that of another, median over pairs of fits, nats.
-    n_rows : int
-        Held-out rows, the same for all.
-    sentences : tuple of str
-        What the figures say, in words.
-    """
-
-    runs: tuple[Run, ...]
-    latents: Agreement
-    fastica: Agreement
-    fastica_converged: int
-    log_prob_difference: float
-    n_rows: int
-    sentences: tuple[str, ...]
+    runs: Annotated[tuple[Run, ...], "The model itself first."]
+    latents: Annotated[Agreement, "Of the oriented latents."]
+    fastica: Annotated[
+        Agreement, "Of FastICA's components, fitted to the same training rows from as many starting points."
+    ]
+    fastica_converged: Annotated[int, "How many runs of FastICA converged."]
+    log_prob_difference: Annotated[
+        float,
+        "Root mean square over rows of log p of one fit less that of another, median over pairs of fits, nats.",
+    ]
+    n_rows: Annotated[int, "Held-out rows, the same for all."]
+    sentences: Annotated[tuple[str, ...], "What the figures say, in words."]
 
 
 def stability(
@@ -112,7 +88,7 @@ def stability(
     n_boot: int = 1000,
     seed: int = 0,
     progress: Callable[[Any], None] | None = None,
-    **settings: Any,
+    **changes: Any,
 ) -> Stability:
     """Fit a model's table again with other seeds and network sizes, and compare the latents.
 
@@ -137,7 +113,7 @@ def stability(
         Of the first refit, and so on upwards, leaving out the model's own; of FastICA and of the bootstrap.
     progress : callable, optional
         Told of the training of every refit, as by :func:`~latentflow.model.fit.fit_flow`.
-    **settings
+    **changes
         Further settings of :func:`~latentflow.model.fit.fit_flow`, over those of the model.
 
     Returns
@@ -152,21 +128,30 @@ def stability(
     """
     if runs < 2:
         raise DataError(f"stability needs at least 2 runs, the model and another fit, not {runs}")
-    ordered = time_order or bool(model.record["settings"].get("time_order"))
-    if "orientation" not in settings:
-        _refuse_untold(model.orientation.method, groups, time, ordered)
+    settings = replace(
+        FitSettings.from_record(model.record), orientation=model.orientation.asked, device=device
+    )
+    settings = FitSettings.of(settings, time_order=time_order or settings.time_order, **changes)
+    if "orientation" not in changes:
+        _refuse_unknown_order(model.orientation.method, groups, time, settings.time_order)
     material = prepare(model, X, rows="held_out", missing=missing, seed=seed)
-    values = material.table.read()
-    complete = np.asarray(np.isfinite(values).all(axis=1))
-    split = common_split(model, complete)
-    told = _told(material.table, complete, groups, time, ordered)
+    rows = complete_rows(
+        material.table, missing="drop", groups=groups, time=time, time_order=settings.time_order
+    )
+    split = common_split(model, rows.complete)
     models = [model]
     for shape in islice(_refits(model, preset, seed), runs - 1):
-        own = {**model.record["settings"], "orientation": model.orientation.asked}
-        chosen = {**own, **shape, "device": device, "split": split, **told, **settings}
-        models.append(
-            fit_flow(values[complete], model.columns, dtype=material.table.dtype, progress=progress, **chosen)
+        refit = fit_flow(
+            rows.values,
+            model.columns,
+            FitSettings.of(settings, **{**shape, **changes}),
+            dtype=material.table.dtype,
+            split=split,
+            groups=rows.groups,
+            time=rows.time,
+            progress=progress,
         )
+        models.append(refit)
     encodings = [fitted.encode(material.values, log_prob=True) for fitted in models]
     log_probs = np.stack([encoding.log_prob for encoding in encodings], axis=1)
     latents = agreement([encoding.latents for encoding in encodings], model.latent_names, "Latents")
@@ -179,7 +164,9 @@ def stability(
         fastica_converged=converged,
         log_prob_difference=_spread(log_probs),
         n_rows=len(material.values),
-        sentences=tuple(_sentences(done, latents, fastica)),
+        sentences=tuple(
+            _sentences(done, latents, fastica, one_size=all(is_separable(each.network) for each in models))
+        ),
     )
 
 
@@ -201,38 +188,17 @@ def common_split(model: Any, complete: np.ndarray) -> Split:
     return Split(roles, told["mode"], told["lag1"], told["gap"], told["block_rows"])
 
 
-def _refuse_untold(
+def _refuse_unknown_order(
     method: str, groups: str | ArrayLike | None, time: str | ArrayLike | None, ordered: bool
 ) -> None:
     """Refuse refits that could not find their axes by what the first fit found its axes by."""
-    found = "the axes of this model were found by"
-    if method == "groups" and groups is None:
+    needs = method_of(method).needs
+    known = {ORDER: ordered or time is not None, GROUPS: groups is not None}
+    if needs is not None and not known[needs]:
         raise DataError(
-            f"{found} groups, and it does not say in which column they are: give --groups COLUMN (groups=), so that "
-            "the other fits find theirs by them too"
+            f"the axes of this model were found by {needs.given}, which it does not hold; so that the other fits find "
+            f"theirs by it too they need {needs.request}"
         )
-    if method == "temporal" and time is None and not ordered:
-        raise DataError(
-            f"{found} the order of the rows in time, and it does not say what that is: give --time-order "
-            "(time_order=True) or --time COLUMN (time=), so that the other fits find theirs by it too"
-        )
-
-
-def _told(
-    table: Table,
-    complete: NDArray[np.bool_],
-    groups: str | ArrayLike | None,
-    time: str | ArrayLike | None,
-    ordered: bool,
-) -> dict[str, Any]:
-    """What :func:`~latentflow.model.fit.fit_flow` is told of the complete rows (n,) beside their values."""
-    labels, when = beside_rows(table, groups), beside_rows(table, time)
-    if when is None and ordered and not complete.all():
-        when = np.arange(len(complete))  # rows left out leave gaps
-    given = {"groups": labels, "time": when}
-    return {"time_order": ordered} | {
-        name: values[complete] for name, values in given.items() if values is not None
-    }
 
 
 def _refits(model: Any, preset: str | None, seed: int) -> Iterator[dict[str, Any]]:
@@ -286,7 +252,8 @@ def _spread(log_probs: np.ndarray) -> float:
     return float(np.median([np.sqrt(((log_probs[:, a] - log_probs[:, b]) ** 2).mean()) for a, b in pairs]))
 
 
-def _sentences(runs: Sequence[Run], latents: Agreement, fastica: Agreement) -> list[str]:
+def _sentences(runs: Sequence[Run], latents: Agreement, fastica: Agreement, *, one_size: bool) -> list[str]:
+    """What the figures say; ``one_size`` where every network is separable, whatever the sizes that were asked for."""
     counts: Mapping[str, int] = {
         words: sum(row.words == words for row in latents.coordinates)
         for words in ("stable", "fairly stable", "unstable")
@@ -303,7 +270,7 @@ def _sentences(runs: Sequence[Run], latents: Agreement, fastica: Agreement) -> l
             f"{100 * taken:.0f} % of the distance between their codes."
         )
     sentences += _on_orientations(runs)
-    if not any("residual" in run.network for run in runs):
+    if one_size:
         sentences.append(
             "Every fit kept the separable network, which has one size: only seed and batches differ."
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from latentflow.data.source import unique_names
 from latentflow.errors import DataError
 from latentflow.model.fitted_flow import FittedFlow
-from latentflow.statistics.interval import Result
+from latentflow.statistics.records import Result
 
 Floats = NDArray[np.float64]
 
@@ -22,32 +23,25 @@ EXTENT, STEPS = 2.0, 9
 
 @dataclass(frozen=True)
 class Traverse(Result):
-    """Rows decoded along the axes of the latents.
+    """Rows decoded along the axes of the latents."""
 
-    Attributes
-    ----------
-    latent_names : tuple of str
-        The latents that run, in the order of the model.
-    t : ndarray, shape (m,)
-        Their values.
-    columns : tuple of str
-    values : ndarray, shape (k, m, D)
-        What each column is, in the user's units, as latent i takes value t and the others are 0.
-    swing : ndarray, shape (k, D)
-        Largest less smallest of these values, in standard deviations of the column; 0 for a constant column.
-    spread : ndarray, shape (D,)
-        That standard deviation, in the user's units, robust where the column has heavy tails.
-    sample_shape : tuple of int or None
-        The shape of one row's sample, where the table was an array of samples.
-    """
-
-    latent_names: tuple[str, ...]
-    t: Floats
-    columns: tuple[str, ...]
-    values: Floats
-    swing: Floats
-    spread: Floats
-    sample_shape: tuple[int, ...] | None
+    latent_names: Annotated[tuple[str, ...], "The latents that run, in the order of the model."]
+    t: Annotated[Floats, "(m,): Their values."]
+    columns: Annotated[tuple[str, ...], ""]
+    values: Annotated[
+        Floats,
+        "(k, m, D): What each column is, in the user's units, as latent i takes value t and the others are 0.",
+    ]
+    swing: Annotated[
+        Floats,
+        "(k, D): Largest less smallest of these values, in standard deviations of the column; 0 for a constant column.",
+    ]
+    spread: Annotated[
+        Floats, "(D,): That standard deviation, in the user's units, robust where the column has heavy tails."
+    ]
+    sample_shape: Annotated[
+        tuple[int, ...] | None, "The shape of one row's sample, where the table was an array of samples."
+    ]
 
     def strongest(self, latent: int, most: int) -> list[int]:
         """Positions of the columns that this latent moves most, at most so many, those it moves at all."""

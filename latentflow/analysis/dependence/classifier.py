@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from scipy.stats import mannwhitneyu, rankdata
@@ -16,7 +17,9 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from latentflow.analysis.dependence.hermite import DEGREES, hermite_functions
 from latentflow.analysis.dependence.interactions import choose_interactions
-from latentflow.statistics.interval import Interval, Result
+from latentflow.statistics.interval import Interval
+from latentflow.statistics.records import Result
+from latentflow.statistics.resample import variance_of_mean
 
 #: Fewer rows than this are not tested.
 FEWEST_ROWS = 40
@@ -34,34 +37,24 @@ Shuffle = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 @dataclass(frozen=True)
 class JointDependence(Result):
-    """A classifier two-sample test of rows against rows with independent columns (Lopez-Paz & Oquab 2017).
+    """A classifier two-sample test of rows against rows with independent columns (Lopez-Paz & Oquab 2017)."""
 
-    Attributes
-    ----------
-    name, label : str
-        The representation.
-    auc : Interval
-        Area under the ROC curve on rows the classifier has not seen: the chance that it gives a row a higher
-        score than a shuffled row; ½ under independence.
-    p_value : float
-        Of independence of all columns, one-sided, from ``auc``.
-    tc_bound : Interval
-        Lower bound on the total correlation, nats, from the same classifier on the same unseen rows (Nguyen,
-        Wainwright & Jordan 2010). Not cut at zero: about zero, and as often below, under independence.
-    n_train, n_test : int
-        Rows (before shuffling) that trained and that judged the classifier.
-    classifier, null : str
-        What was used, in words.
-    """
-
-    name: str
+    name: Annotated[str, "The representation."]
     label: str
-    auc: Interval
-    p_value: float
-    tc_bound: Interval
-    n_train: int
+    auc: Annotated[
+        Interval,
+        "Area under the ROC curve on rows the classifier has not seen: the chance that it gives a row a higher score "
+        "than a shuffled row; ½ under independence.",
+    ]
+    p_value: Annotated[float, "Of independence of all columns, one-sided, from ``auc``."]
+    tc_bound: Annotated[
+        Interval,
+        "Lower bound on the total correlation, nats, from the same classifier on the same unseen rows (Nguyen, "
+        "Wainwright & Jordan 2010). Not cut at zero: about zero, and as often below, under independence.",
+    ]
+    n_train: Annotated[int, "Rows (before shuffling) that trained and that judged the classifier."]
     n_test: int
-    classifier: str
+    classifier: Annotated[str, "What was used, in words."]
     null: str
 
 
@@ -279,12 +272,6 @@ def _log_odds_scale(true: np.ndarray, shuffled: np.ndarray) -> tuple[float, floa
 
 def _reach(of_true: np.ndarray, of_shuffled: np.ndarray, width: int) -> float:
     """Half-width of the 95 % interval of a difference of two means of terms, by blocks of rows."""
-    variance = sum(_variance_of_mean(terms, width) for terms in (of_true, of_shuffled))
+    variance = sum(variance_of_mean(terms, width) for terms in (of_true, of_shuffled))
     blocks = min(len(of_true), len(of_shuffled)) // width
     return float(student.isf(0.025, max(blocks - 1, 1)) * np.sqrt(variance))
-
-
-def _variance_of_mean(terms: np.ndarray, width: int) -> float:
-    usable = len(terms) - len(terms) % width
-    means = terms[:usable].reshape(-1, width).mean(axis=1)
-    return float(means.var(ddof=1)) / len(means) if len(means) > 1 else float("inf")

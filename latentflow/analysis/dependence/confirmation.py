@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from scipy.special import ndtri
 
-from latentflow.analysis.dependence.discoveries import adjusted
 from latentflow.analysis.dependence.distance import distance_dependence
 from latentflow.analysis.dependence.nearest_neighbours import mutual_information
+from latentflow.analysis.dependence.pairwise import adjusted
 from latentflow.analysis.measures import PairwiseDependence
-from latentflow.statistics.interval import Interval, Result
+from latentflow.statistics.interval import Interval
 from latentflow.statistics.ranks import normal_scores
+from latentflow.statistics.records import Result
 
 MOST_ROWS = 10_000
 MOST_PAIRS = 6
@@ -20,46 +22,37 @@ MOST_PAIRS = 6
 
 @dataclass(frozen=True)
 class PairConfirmation(Result):
-    """One of the most dependent pairs of a representation, confirmed or not.
+    """One of the most dependent pairs of a representation, confirmed or not."""
 
-    Attributes
-    ----------
-    i, j : int
-        Positions of the two columns, i < j.
-    names : tuple of two str
-        Their names.
-    nats : float
-        Effect size of the screening, nats. The pair was chosen because this is large, so it reads high.
-    p_value : float
-        Of the screening, for this pair alone.
-    p_bh, p_by : float
-        The same, adjusted over all pairs of the representation (Benjamini–Hochberg, –Yekutieli): these allow
-        for the choice.
-    distance_correlation : Interval
-        Of normal scores, bias-corrected (Székely & Rizzo 2013); the signed square root of their R*, so that it
-        is on the scale of a correlation, about zero under independence and possibly negative.
-    distance_p : float
-        Of no dependence by distance covariance, for this pair alone.
-    distance_p_adjusted : float
-        The same, Bonferroni-adjusted over all pairs of the representation, which allows for the choice.
-    mutual_information : Interval
-        Kraskov–Stögbauer–Grassberger estimate, nats; about zero under independence and possibly negative.
-    n_rows : int
-        Rows that these two measures used.
-    """
-
-    i: int
+    i: Annotated[int, "Positions of the two columns, i < j."]
     j: int
-    names: tuple[str, str]
-    nats: float
-    p_value: float
-    p_bh: float
+    names: Annotated[tuple[str, str], "Their names."]
+    nats: Annotated[
+        float,
+        "Effect size of the screening, nats. The pair was chosen because this is large, so it reads high.",
+    ]
+    p_value: Annotated[float, "Of the screening, for this pair alone."]
+    p_bh: Annotated[
+        float,
+        "The same, adjusted over all pairs of the representation (Benjamini–Hochberg, –Yekutieli): these allow for "
+        "the choice.",
+    ]
     p_by: float
-    distance_correlation: Interval
-    distance_p: float
-    distance_p_adjusted: float
-    mutual_information: Interval
-    n_rows: int
+    distance_correlation: Annotated[
+        Interval,
+        "Of normal scores, bias-corrected (Székely & Rizzo 2013); the signed square root of their R*, so that it is "
+        "on the scale of a correlation, about zero under independence and possibly negative.",
+    ]
+    distance_p: Annotated[float, "Of no dependence by distance covariance, for this pair alone."]
+    distance_p_adjusted: Annotated[
+        float,
+        "The same, Bonferroni-adjusted over all pairs of the representation, which allows for the choice.",
+    ]
+    mutual_information: Annotated[
+        Interval,
+        "Kraskov–Stögbauer–Grassberger estimate, nats; about zero under independence and possibly negative.",
+    ]
+    n_rows: Annotated[int, "Rows that these two measures used."]
 
 
 def confirm_pairs(

@@ -4,45 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from scipy.stats import rankdata
 from scipy.stats import t as student
 
 from latentflow.analysis.dependence.shifts import shift_variances
-from latentflow.statistics.interval import Result
+from latentflow.statistics.records import Result
 
 
 @dataclass(frozen=True)
 class Magnitudes(Result):
-    """Correlation of the magnitudes of the columns of one representation.
+    """Correlation of the magnitudes of the columns of one representation."""
 
-    Attributes
-    ----------
-    name, label : str
-        The representation.
-    columns : tuple of str, length d
-        Names along both axes.
-    correlation : ndarray (d, d)
-        Spearman correlation of |z_i − median_i|, −1 … 1. Symmetric, diagonal one; zero where a column does
-        not vary.
-    max_abs : float; max_pair : tuple of int
-        The largest |correlation| off the diagonal and its pair (i < j). 0.0 and (0, 0) where d = 1.
-    p_value : float
-        Of no dependence of magnitudes in any pair: that of the most significant pair, Bonferroni-adjusted
-        over pairs.
-    n_rows : int
-        Rows used.
-    """
-
-    name: str
+    name: Annotated[str, "The representation."]
     label: str
-    columns: tuple[str, ...]
-    correlation: np.ndarray
-    max_abs: float
+    columns: Annotated[tuple[str, ...], "length d: Names along both axes."]
+    correlation: Annotated[
+        np.ndarray,
+        "(d, d): Spearman correlation of |z_i − median_i|, −1 … 1. Symmetric, diagonal one; zero where a column does "
+        "not vary.",
+    ]
+    max_abs: Annotated[
+        float, "The largest |correlation| off the diagonal and its pair (i < j). 0.0 and (0, 0) where d = 1."
+    ]
     max_pair: tuple[int, int]
-    p_value: float
-    n_rows: int
+    p_value: Annotated[
+        float,
+        "Of no dependence of magnitudes in any pair: that of the most significant pair, Bonferroni-adjusted over "
+        "pairs.",
+    ]
+    n_rows: Annotated[int, "Rows used."]
 
 
 def magnitudes(

@@ -20,7 +20,7 @@ from scipy.stats import norm
 
 from latentflow.analysis.dependence.hermite import DEGREES, hermite_functions
 from latentflow.analysis.dependence.shifts import shift_variances
-from latentflow.statistics.resample import thin
+from latentflow.statistics.thinning import thin
 
 NODES = 64  # of the quadrature over u
 MOST_FIT_ROWS = 4_000

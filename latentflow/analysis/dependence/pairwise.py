@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import numpy as np
 from scipy.sparse.csgraph import minimum_spanning_tree
-from scipy.stats import norm
+from scipy.stats import false_discovery_control, norm
 
 from latentflow.analysis.dependence.hermite import (
     DEGREES,
@@ -25,6 +26,24 @@ from latentflow.analysis.dependence.hermite import (
 from latentflow.analysis.dependence.shifts import shift_p_values, shift_variances
 from latentflow.analysis.measures import PairwiseDependence
 from latentflow.statistics.interval import Interval
+from latentflow.statistics.records import Result
+
+RATE = 0.05  # of false discoveries
+
+
+@dataclass(frozen=True)
+class Discoveries(Result):
+    """Pairs of one representation found dependent at a false discovery rate of 5 %."""
+
+    n_bh: Annotated[
+        int,
+        "By Benjamini & Hochberg (1995): valid where the tests of the pairs depend on each other positively, and in "
+        "practice for screening all pairs.",
+    ]
+    n_by: Annotated[
+        int, "By Benjamini & Yekutieli (2001): valid however the tests depend on each other, hence fewer."
+    ]
+    n_pairs: Annotated[int, "Pairs tested, d (d − 1)/2."]
 
 
 @dataclass(frozen=True)
@@ -104,6 +123,37 @@ def pairwise_dependence(
         n_rows=n,
         null=null,
     )
+
+
+def discoveries(p_value: np.ndarray) -> Discoveries:
+    """Count the dependent pairs in a symmetric matrix (d, d) of unadjusted p-values of pairs.
+
+    The diagonal is not looked at.
+
+    >>> discoveries(np.array([[1.0, 0.001, 0.5], [0.001, 1.0, 0.6], [0.5, 0.6, 1.0]]))
+    Discoveries(n_bh=1, n_by=1, n_pairs=3)
+    """
+    p = p_value[np.triu_indices(len(p_value), 1)]
+    return Discoveries(
+        n_bh=int((adjusted(p, "bh") <= RATE).sum()),
+        n_by=int((adjusted(p, "by") <= RATE).sum()),
+        n_pairs=len(p),
+    )
+
+
+def adjusted(p_values: np.ndarray, method: Literal["bh", "by"]) -> np.ndarray:
+    """P-values (m,) adjusted so that those below q are discoveries at a false discovery rate of q.
+
+    Parameters
+    ----------
+    p_values : ndarray (m,)
+        All p-values of the family, none left out; m may be 0.
+    method : {"bh", "by"}
+        Benjamini–Hochberg, or Benjamini–Yekutieli (larger by the factor Σ_{i ≤ m} 1/i).
+    """
+    if not len(p_values):
+        return np.empty(0)
+    return np.asarray(false_discovery_control(p_values, method=method))
 
 
 def spanning_tree_bound(values: np.ndarray, *, block: int | None = None) -> Interval:

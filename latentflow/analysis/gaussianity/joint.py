@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from scipy.special import ndtr
@@ -15,9 +16,9 @@ from latentflow.analysis.gaussianity.energy import (
     unbiased_energy,
 )
 from latentflow.analysis.gaussianity.marginal import anderson_darling
-from latentflow.statistics.interval import Result
-from latentflow.statistics.resample import thin
+from latentflow.statistics.records import Result
 from latentflow.statistics.serial import variance_inflation
+from latentflow.statistics.thinning import thin
 
 DIRECTIONS = 100
 MOST_ROWS = 6_000
@@ -29,35 +30,23 @@ NORMAL, SIGNS, THINNED = "N(0, I)", "sign-flipped blocks", "N(0, I), thinned row
 
 @dataclass(frozen=True)
 class JointGaussianity(Result):
-    """How close rows of latents are, jointly, to N(0, I).
+    """How close rows of latents are, jointly, to N(0, I)."""
 
-    Attributes
-    ----------
-    energy : float
-        Squared energy distance to N(0, I) over twice the mean distance between a row and a draw from N(0, I):
-        0 for N(0, I), at most 1. Estimated without bias, so it may be slightly negative.
-    energy_p : float
-        Of no difference.
-    projections : int
-        Random directions.
-    projection_max : float
-        Largest Anderson–Darling A² against N(0, 1) over these projections.
-    projection_p : float
-        Of a maximum as large over this very set of directions.
-    n_rows : int
-        Rows used.
-    null : str
-        ``N(0, I)``; for autocorrelated rows ``sign-flipped blocks`` or, where blocks would be too few,
-        ``N(0, I), thinned rows``.
-    """
-
-    energy: float
-    energy_p: float
-    projections: int
-    projection_max: float
-    projection_p: float
-    n_rows: int
-    null: str
+    energy: Annotated[
+        float,
+        "Squared energy distance to N(0, I) over twice the mean distance between a row and a draw from N(0, I): 0 for "
+        "N(0, I), at most 1. Estimated without bias, so it may be slightly negative.",
+    ]
+    energy_p: Annotated[float, "Of no difference."]
+    projections: Annotated[int, "Random directions."]
+    projection_max: Annotated[float, "Largest Anderson–Darling A² against N(0, 1) over these projections."]
+    projection_p: Annotated[float, "Of a maximum as large over this very set of directions."]
+    n_rows: Annotated[int, "Rows used."]
+    null: Annotated[
+        str,
+        "``N(0, I)``; for autocorrelated rows ``sign-flipped blocks`` or, where blocks would be too few, ``N(0, I), "
+        "thinned rows``.",
+    ]
 
 
 def joint_gaussianity(

@@ -119,7 +119,7 @@ def _finite_sample(x: float, n: float) -> float:
 
 
 def holm(p_values: np.ndarray) -> np.ndarray:
-    """Holm's (1979) step-down adjustment of p-values (k,) for the family-wise error."""
+    """Holm's (1979) step-down adjustment of p-values (k,) for the family-wise error; scipy has none."""
     k = len(p_values)
     order = np.argsort(p_values)
     adjusted = np.empty(k)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from latentflow.statistics.resample import thin
+from latentflow.statistics.thinning import thin
 
 MOST_ROWS = 3_000
 CHUNK = 500

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import numpy as np
 
 from latentflow.analysis.ledger.marginals import fit_marginal
 from latentflow.errors import DataError
-from latentflow.statistics.interval import Interval, Result
+from latentflow.statistics.interval import Interval
+from latentflow.statistics.records import Result
 from latentflow.statistics.resample import intervals
 
 
@@ -48,26 +49,22 @@ class Baseline:
 
 @dataclass(frozen=True)
 class BaselineDensity(Result):
-    """−log p of new rows under a baseline whose coordinates are taken as independent; nats, user's units.
+    """−log p of new rows under a baseline whose coordinates are taken as independent; nats, user's units."""
 
-    Attributes
-    ----------
-    name, label : str
-        Key (``raw``, ``pca``, ``fastica``, ``picard``, ``spline_flow``) and how a reader is told of it.
-    neg_log_prob : Interval
-        With a normal density for each coordinate.
-    neg_log_prob_gaussianised : Interval
-        With each coordinate made normal by a density that was fitted to it on the training rows.
-    gain : Interval
-        ``neg_log_prob_gaussianised`` less the model's −log p, paired by row, nats: positive where the model
-        is better.
-    """
-
-    name: str
+    name: Annotated[
+        str,
+        "Key (``raw``, ``pca``, ``fastica``, ``picard``, ``spline_flow``) and how a reader is told of it.",
+    ]
     label: str
-    neg_log_prob: Interval
-    neg_log_prob_gaussianised: Interval
-    gain: Interval
+    neg_log_prob: Annotated[Interval, "With a normal density for each coordinate."]
+    neg_log_prob_gaussianised: Annotated[
+        Interval, "With each coordinate made normal by a density that was fitted to it on the training rows."
+    ]
+    gain: Annotated[
+        Interval,
+        "``neg_log_prob_gaussianised`` less the model's −log p, paired by row, nats: positive where the model is "
+        "better.",
+    ]
 
 
 def baseline_densities(

@@ -15,9 +15,9 @@ from itertools import combinations
 
 import numpy as np
 
-from latentflow.analysis.ledger.entropy import entropy_terms
 from latentflow.analysis.measures import Ledger, LedgerEntry
 from latentflow.errors import DataError
+from latentflow.statistics.entropy import entropy_terms
 from latentflow.statistics.resample import intervals
 
 

@@ -19,11 +19,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from latentflow.analysis.preparation import open_for
 from latentflow.analysis.verification.results import ColumnError, Quantiles, Row, Trip, Verification
+from latentflow.analysis.verification.witness import WitnessedRows
 from latentflow.errors import DataError, PreprocessingError
 from latentflow.flow.probability_flow import EXACT_TRACE_DIMENSION, ProbabilityFlow
-from latentflow.statistics.resample import thin
+from latentflow.model.tables import open_for
+from latentflow.score.tensors import as_array
+from latentflow.statistics.thinning import thin
 
 Floats = NDArray[np.float64]
 Blocks = Iterable[tuple[NDArray[np.intp], Floats]]
@@ -34,7 +36,6 @@ TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-5}
 TANGENTS = 250_000
 #: Rows between two tellings of progress, and numbers of Jacobians held at once.
 ROWS_AT_ONCE = 2048
-NUMBERS_AT_ONCE = 1 << 22
 WORST = 5
 
 
@@ -58,7 +59,8 @@ def verify(
     missing : {"error", "drop"}
         Whether rows with a missing value are an error or left out.
     **settings
-        ``draws``, ``determinants``, ``tolerance``, ``seed`` and ``progress``, as for :func:`verify_blocks`.
+        ``draws``, ``determinants``, ``witness``, ``tolerance``, ``seed`` and ``progress``, as for
+        :func:`verify_blocks`.
 
     Returns
     -------
@@ -90,6 +92,7 @@ def verify_blocks(
     n_rows: int,
     draws: int | None = None,
     determinants: int | None = None,
+    witness: int | None = None,
     tolerance: float | None = None,
     seed: int = 0,
     progress: Callable[[int], None] | None = None,
@@ -108,6 +111,8 @@ def verify_blocks(
     determinants : int, optional
         Rows, and draws, whose Jacobian is taken, evenly spaced; by default all, as long as these are no more than
         :data:`TANGENTS` columns of Jacobians.
+    witness : int, optional
+        Rows, evenly spaced, whose latents are compared with those of an independent solver; by default none.
     tolerance : float, optional
         Largest latent residual and data error that pass; by default that of the precision in :data:`TOLERANCES`.
     seed : int
@@ -131,8 +136,9 @@ def verify_blocks(
     wanted = max(1, TANGENTS // k) if determinants is None else determinants
     tolerance = TOLERANCES[model.dtype] if tolerance is None else tolerance
     there, columns = _Figures(k <= EXACT_TRACE_DIMENSION, _stride(n_rows, wanted)), _Columns()
+    witnessed = WitnessedRows(model, thin(np.arange(n_rows), witness or 0))
     for index, rows in _parts(blocks):
-        _row_trip(model, index, rows, there, columns)
+        _row_trip(model, index, rows, there, columns, witnessed)
         tell(there.n)
     if there.n == 0:
         raise DataError("there are no rows to verify")
@@ -153,6 +159,7 @@ def verify_blocks(
         columns=columns.errors(model.columns),
         exact_rows=columns.exact,
         passed=not data.failed and not drawn.failed,
+        witness=witnessed.agreement(),
     )
 
 
@@ -245,20 +252,26 @@ class _Columns:
 
 
 def _row_trip(
-    model: Any, index: NDArray[np.intp], rows: Floats, figures: _Figures, columns: _Columns
+    model: Any,
+    index: NDArray[np.intp],
+    rows: Floats,
+    figures: _Figures,
+    columns: _Columns,
+    witnessed: WitnessedRows,
 ) -> None:
     """Rows (m, D) to latents as they are written, with their orientation, and back."""
     flow, turn, k = model.flow, model.orientation.rotation, model.preprocessor.n_flow
     whitened = _whitened(model.preprocessor, index, rows)
     x = model.tensor(whitened[:, :k])
     with np.errstate(invalid="ignore"):  # rows without finite latents, which are reported
-        latents = _array(flow.encode(x)) @ turn @ turn.T
+        latents = as_array(flow.encode(x)) @ turn @ turn.T
+    witnessed.add(index, x, latents)
     back, residual = _return(flow, model.tensor(latents))
     there = np.isfinite(residual)
-    error = np.where(there, np.abs(_array(back) - whitened[:, :k]).max(1), np.inf)
+    error = np.where(there, np.abs(as_array(back) - whitened[:, :k]).max(1), np.inf)
     figures.add(flow, index, x, residual, error)
     if there.any():
-        restored = np.concatenate([_array(back), whitened[:, k:]], axis=1)[there]
+        restored = np.concatenate([as_array(back), whitened[:, k:]], axis=1)[there]
         columns.add(rows[there], model.preprocessor.inverse(restored))
 
 
@@ -289,25 +302,23 @@ def _return(flow: ProbabilityFlow, z: Tensor) -> tuple[Tensor, Floats]:
     gap = z.new_full((len(z),), math.inf)
     if decoded.any():
         gap[decoded] = (flow.encode(x[decoded]) - z[decoded]).abs().amax(1)
-    return x, _or_infinite(_array(gap))
+    return x, _or_infinite(as_array(gap))
 
 
 def _determinants(flow: ProbabilityFlow, x: Tensor, traces: bool) -> dict[str, Floats]:
     """Sign of the determinant, condition number and gap between the two log|det| of rows x (m, k), each (m,)."""
     figures = {name: np.full(len(x), np.nan) for name in ("sign", "condition", "log_det_difference")}
-    size = max(1, NUMBERS_AT_ONCE // (x.shape[1] * (x.shape[1] + 1)))
-    for start in range(0, len(x), size):
-        part, here = x[start : start + size], slice(start, start + size)
-        jacobian = flow.encode_with_jacobian(part)[1].double()
+    for here, _, jacobian in flow.jacobian_parts(x):
+        jacobian = jacobian.double()
         sound = torch.isfinite(jacobian).all(2).all(1)
         usable = torch.where(sound[:, None, None], jacobian, 0.0)  # what is not finite is as good as singular
         sign, log_det = torch.linalg.slogdet(usable)
         values = torch.linalg.svdvals(usable)
-        figures["sign"][here] = _array(sign)
-        figures["condition"][here] = np.nan_to_num(_array(values[:, 0] / values[:, -1]), nan=np.inf)
+        figures["sign"][here] = as_array(sign)
+        figures["condition"][here] = np.nan_to_num(as_array(values[:, 0] / values[:, -1]), nan=np.inf)
         if traces:
-            gap = log_det - flow.encode_with_log_det(part)[1].double()
-            figures["log_det_difference"][here] = _or_infinite(_array(gap.abs()))
+            gap = log_det - flow.encode_with_log_det(x[here])[1].double()
+            figures["log_det_difference"][here] = _or_infinite(as_array(gap.abs()))
     return figures
 
 
@@ -328,7 +339,3 @@ def _known(value: float) -> float | None:
 def _or_infinite(values: Floats) -> Floats:
     """NaN as infinity: what could not be computed is as far off as can be."""
     return np.where(np.isnan(values), np.inf, values)
-
-
-def _array(tensor: Tensor) -> Floats:
-    return tensor.detach().to("cpu", torch.float64).numpy()

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from latentflow.analysis.axes.account import (
-    ASSUMPTIONS,
     OrientationAccount,
     conclusion,
     determination,
@@ -19,6 +18,7 @@ from latentflow.analysis.axes.account import (
 from latentflow.analysis.independence import independence_report
 from latentflow.analysis.results import FastICASummary
 from latentflow.orientation.record import Orientation, undetermined
+from latentflow.orientation.registry import METHODS, method_of
 from latentflow.statistics.interval import Interval
 from tests.analysis.exact_model import exact_setup
 
@@ -181,11 +181,11 @@ def test_axes_that_were_not_found_allow_nothing() -> None:
     assert "If " not in told
 
 
-@pytest.mark.parametrize("method", [*ASSUMPTIONS, "something new"])
+@pytest.mark.parametrize("method", [*(name for name in METHODS if name != "none"), "something new"])
 def test_the_conclusion_is_one_sentence_with_its_condition_and_its_limit(method: str) -> None:
     told = conclusion(Orientation(np.eye(4), method, method, angle_error=errors()), ())
     assert told.startswith("If ")
-    assert ASSUMPTIONS.get(method, "") in told
+    assert method_of(method).assumption in told
     assert "up to order, sign and a monotone scale" in told
     assert "no figure of this report can show" in told
     assert told.count(".") == 1

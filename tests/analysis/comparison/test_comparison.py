@@ -161,8 +161,8 @@ def test_pearson_takes_latents_in_source_scale_where_there_is_one(exact, monkeyp
     plain = compare(model, X, n_boot=20)
 
     class Cubic:
-        def forward(self, latents: np.ndarray) -> np.ndarray:
-            return latents**3
+        def forward(self, latents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            return latents**3, np.log(3 * latents**2).sum(axis=1)
 
     monkeypatch.setattr(type(model), "source_scale", Cubic(), raising=False)
     scaled = compare(model, X, n_boot=20)

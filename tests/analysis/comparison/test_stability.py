@@ -13,9 +13,11 @@ from latentflow.analysis.comparison.agreement import agreement
 from latentflow.analysis.comparison.stability import Stability, expected_seconds, stability
 from latentflow.analysis.preparation import prepare
 from latentflow.data.splits import HELD_OUT
+from latentflow.data.tables import open_table
 from latentflow.errors import DataError
 from latentflow.model.fit import fit_flow
 from latentflow.model.fitted_flow import FittedFlow
+from latentflow.model.orient import orient
 from latentflow.orientation.record import Orientation
 
 
@@ -26,9 +28,9 @@ def fits() -> list[dict]:
 
 @pytest.fixture(scope="module")
 def found(fitted_folder, model, fits) -> Stability:
-    def listed(*positional, **settings):
-        fitted = fit_flow(*positional, **settings)
-        fits.append({**settings, "model": fitted, "rows": positional[0]})
+    def listed(rows, columns, settings, **beside):
+        fitted = fit_flow(rows, columns, settings, **beside)
+        fits.append({**vars(settings), **beside, "model": fitted, "rows": rows})
         return fitted
 
     with pytest.MonkeyPatch.context() as patch:
@@ -86,15 +88,20 @@ def test_the_words_follow_from_the_figures(model, found) -> None:
     code = rng.standard_normal((500, 3))
     turn = np.linalg.qr(rng.standard_normal((3, 3)))[0]
     turned, same = (agreement([code, other], "abc", "Latents") for other in (code @ turn, code))
-    told = " ".join(module._sentences(found.runs, turned, same))
+    told = " ".join(module._sentences(found.runs, turned, same, one_size=True))
     assert "disagree on its axes" in told
-    assert "disagree on its axes" not in " ".join(module._sentences(found.runs, same, same))
-    for network, one_size in (
-        ("separable along learned axes", True),
-        ("residual perceptron of 5 × 128", False),
-    ):
-        named = [replace(run, network=network) for run in found.runs]
-        assert ("one size" in " ".join(module._sentences(named, same, same))) == one_size
+    assert "has one size" in told
+    told = " ".join(module._sentences(found.runs, same, same, one_size=False))
+    assert "disagree on its axes" not in told
+    assert "has one size" not in told
+
+
+def test_sizes_of_separable_networks_do_not_count(model, fitted_folder, refits, monkeypatch) -> None:
+    separable = {"kind": "separable", "dimension": 3}
+    for network, one_size in ((separable, True), ({"kind": "sum", "parts": [separable]}, False)):
+        monkeypatch.setattr(FittedFlow, "network", network)
+        found = stability(model, fitted_folder / "data.h5", runs=2, n_boot=20, device="cpu")
+        assert ("has one size" in " ".join(found.sentences)) == one_size
 
 
 def test_what_the_orientations_mean_for_it_is_said(found) -> None:
@@ -103,7 +110,7 @@ def test_what_the_orientations_mean_for_it_is_said(found) -> None:
             replace(run, orientation=method, anchored=method in anchored)
             for run, method in zip(found.runs, methods, strict=False)
         ]
-        return " ".join(module._sentences(runs, found.latents, found.fastica))
+        return " ".join(module._sentences(runs, found.latents, found.fastica, one_size=False))
 
     assert "not oriented" in told("none", "none", "none")
     assert "The latents are aligned with ICA components" in told("ica", "ica", "ica")
@@ -136,8 +143,8 @@ def refits(monkeypatch, model) -> list[dict]:
     """What the refits were told, in place of the refits, which give the model itself."""
     told: list[dict] = []
 
-    def listed(*_, **settings):
-        told.append(settings)
+    def listed(rows, columns, settings, **beside):
+        told.append({**vars(settings), **beside})
         return model
 
     monkeypatch.setattr(module, "fit_flow", listed)
@@ -176,6 +183,13 @@ def test_refits_are_oriented_as_the_model_is_now(model, fitted_folder, monkeypat
     monkeypatch.setattr(model, "orientation", turned)
     stability(model, fitted_folder / "data.h5", runs=2, n_boot=20, device="cpu")
     assert refits[0]["orientation"] == "ica"
+
+
+def test_refits_go_by_what_the_model_was_oriented_by_last(model, fitted_folder, refits) -> None:
+    rows = open_table(fitted_folder / "data.h5").read()
+    turned = orient(model, rows, orientation="temporal", time_order=True)
+    stability(turned, rows, runs=2, n_boot=20, device="cpu")
+    assert (refits[0]["orientation"], refits[0]["time_order"]) == ("temporal", True)
 
 
 def test_rows_left_out_stay_gaps_in_time(run, tmp_path, write_table, tiny_rows, tiny, refits) -> None:

@@ -6,8 +6,7 @@ from scipy.signal import lfilter
 from scipy.stats import binom
 
 from latentflow.analysis.dependence.confirmation import confirm_pairs
-from latentflow.analysis.dependence.discoveries import adjusted
-from latentflow.analysis.dependence.pairwise import pairwise_dependence
+from latentflow.analysis.dependence.pairwise import adjusted, pairwise_dependence
 
 
 def planted(n: int, d: int, rng: np.random.Generator) -> np.ndarray:

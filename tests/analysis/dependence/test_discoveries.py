@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from latentflow.analysis.dependence.discoveries import adjusted, discoveries
+from latentflow.analysis.dependence.pairwise import adjusted, discoveries
 
 
 def test_adjusted_p_values_follow_the_step_up_definition() -> None:

@@ -13,6 +13,7 @@ from latentflow.analysis.verification.verification import verify_blocks
 from latentflow.data.preprocess import Preprocessor
 from latentflow.errors import DataError, PreprocessingError
 from latentflow.flow.grids import log_uniform_grid
+from latentflow.flow.probability_flow import ProbabilityFlow
 from latentflow.model.fitted_flow import FittedFlow
 from latentflow.orientation.record import Orientation
 from latentflow.score.oracles import GaussianOracle, MixtureOracle
@@ -60,6 +61,8 @@ class Folded:
     def decode(self, z):
         return torch.stack([z[:, 0].sqrt(), z[:, 1]], 1), torch.zeros(len(z))
 
+    jacobian_parts = ProbabilityFlow.jacobian_parts
+
     def encode_with_jacobian(self, x):
         jacobian = torch.eye(2, dtype=x.dtype).repeat(len(x), 1, 1)
         jacobian[:, 0, 0] = 2 * x[:, 0]
@@ -86,6 +89,8 @@ class Stretched:
 
     def decode(self, z):
         return z / self.scale + self.error, torch.zeros(len(z))
+
+    jacobian_parts = ProbabilityFlow.jacobian_parts
 
     def encode_with_jacobian(self, x):
         return self.encode(x), torch.diag(self.scale).expand(len(x), 2, 2)
@@ -217,6 +222,23 @@ def test_the_flow_of_a_gaussian_is_a_bijection_with_its_known_condition_number()
     assert found.data.latent_residual.maximum <= 1e-9
     assert (found.data.determinants, found.draws.determinants, told[-1]) == (150, 80, 230)
     assert (found.dtype, found.tolerance) == ("float64", 1e-9)
+
+
+def test_the_witness_tells_how_far_latents_are_from_the_exact_flow():
+    rows = table(150, 3)
+    model = gaussian(rows, steps=20)
+    model.record["grid"] = {"accuracy": 1e-3}
+    found = verify_blocks(model, blocks(rows), n_rows=150, draws=5, witness=31).witness
+    x = model.tensor(whitened(model, rows))
+    exact = model.denoiser.flow(x, SIGMA_MIN, SIGMA_MAX) / math.sqrt(1 + SIGMA_MAX**2)
+    looked = np.linspace(0, 149, 31).astype(int)
+    distance = (model.flow.encode(x) - exact).norm(dim=1).numpy()[looked]
+    assert (found.distance.n, found.distance.at) == (31, looked[distance.argmax()])
+    assert found.distance.maximum == pytest.approx(distance.max(), abs=1e-9)
+    assert found.mean_distance == pytest.approx(distance.mean(), abs=1e-9)
+    assert distance.mean() > 1e-6
+    assert (found.solver, found.tolerance, found.accuracy) == ("dopri8", 1e-10, 1e-3)
+    assert verify_blocks(model, blocks(rows), n_rows=150, draws=5).witness is None
 
 
 def test_a_coarse_grid_that_folds_between_modes_is_caught():
