@@ -4,7 +4,8 @@
 
 For each start and number of steps one grid and blend of orders is sought that serves several flows at once: the mean
 over flows of the logarithm of their mean squared error is lowered by Gauss–Newton steps. The flows are fitted here, to
-sets that the report is not judged on, or Gaussian mixtures in closed form with finer detail; those found in the FOLDER of models are not fitted again. Seeds are fixed.
+sets that this report is not judged on, or Gaussian mixtures in closed form with finer detail; those found in the FOLDER
+of models are not fitted again. Seeds are fixed.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ import torch
 from torch import Tensor
 
 from datasets.orientation import draw
-from latentflow.flow.descent import (
+from latentflow.flow.descent import CalibrationObjective
+from latentflow.flow.drafts import SHIPPED, Draft
+from latentflow.flow.gauss_newton import (
     STEP_SCALE,
-    CalibrationObjective,
     Loss,
     candidates,
     equations,
@@ -29,7 +31,6 @@ from latentflow.flow.descent import (
     log_mean,
     mean_log,
 )
-from latentflow.flow.drafts import SHIPPED, Draft
 from latentflow.flow.grids import blended_grid
 from latentflow.model.fit import fit_flow
 from latentflow.model.fitted_flow import FittedFlow
@@ -86,7 +87,9 @@ def fitted(name: str, columns: int, models: Path | None) -> tuple[Denoiser, Tens
     return model.denoiser, model.tensor(model.preprocessor.forward(rows)[0])
 
 
-def lowered(draft: Draft, problems: Sequence[Problem], steps: int, loss: Loss, step_scale: float) -> tuple[Draft, float]:
+def lowered(
+    draft: Draft, problems: Sequence[Problem], steps: int, loss: Loss, step_scale: float
+) -> tuple[Draft, float]:
     """The draft after Gauss–Newton steps on the mean loss over flows, and that loss."""
     for _ in range(steps):
         found = [equations(denoiser, draft, x, target, loss, step_scale) for denoiser, x, target in problems]
