@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -53,6 +54,21 @@ class Blended(Multistep):
     def returning(self) -> Blended:
         """The method for the way back over the same grid."""
         return replace(self, blend_weights=self.back, back=self.blend_weights)
+
+    def by_order(self, grid: Tensor) -> Tensor:
+        """Weights of its own order in each step, then of the lower ones, shape (steps, 2, 4, order).
+
+        Of the predictor and of the corrector, newest value first, and zeros where a formula takes fewer.
+        """
+        orders = [
+            [
+                torch.stack([functional.pad(w, (0, self.order - len(w))) for w in weights])
+                for lower in range(LOWER + 1)
+                for weights in [super(Blended, self)._weights(grid, self.order - 1 - lower, ahead)]
+            ]
+            for ahead in (0, 1)
+        ]
+        return torch.stack([torch.stack(formula, 1) for formula in orders], 1)
 
     def _weights(self, grid: Tensor, most: int, ahead: int) -> list[Any]:
         own = super()._weights(grid, most, ahead)

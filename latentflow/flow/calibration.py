@@ -1,23 +1,25 @@
 """A grid found once on calibration rows, then frozen: the noise levels at which a given accuracy costs least.
 
 The error of a grid is that of z against a converged solution, and it can be differentiated in the grid and in the
-orders that its steps blend (:mod:`latentflow.flow.blending`), so both are found by gradient descent on it (as Tong et
-al. 2025, arXiv 2405.15506, find sampling grids for images). Dynamic programming over local errors (Chen et al. 2024,
+orders that its steps blend (:mod:`latentflow.flow.blending`), so both are found by descent on it (as Tong et al. 2025,
+arXiv 2405.15506, find sampling grids for images): from grids that serve most flows (:mod:`latentflow.flow.drafts`), by
+a few Gauss–Newton steps (:mod:`latentflow.flow.gauss_newton`). Dynamic programming over local errors (Chen et al. 2024,
 arXiv 2405.11326) cannot see that errors of neighbouring steps cancel.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from latentflow.flow.descent import BASE, WARM, CalibrationObjective, Draft
+from latentflow.flow.descent import SAFETY, CalibrationObjective, evenly
+from latentflow.flow.drafts import BASE, Draft
 from latentflow.flow.grids import log_uniform_grid
 from latentflow.flow.probability_flow import ProbabilityFlow
 from latentflow.flow.solvers import Solver, solver_of
@@ -27,19 +29,24 @@ from latentflow.score.denoisers import Denoiser
 WORST = 20.0
 #: Fewest and most steps that are tried.
 FEWEST, MOST = 5, 1_024
-#: An error that is common on a grid of twenty steps, and the order at which it falls with more: the first length.
-COMMON, FALL = 4e-4, 5
-#: Finest accuracy whose first grid has the length that it wants.
-SHAPING = 5e-5
-#: Steps of gradient descent on the first grid, at each other length, and on the way back.
-DESCENT, POLISH, BACK = 48, 24, 60
+#: An error that is common on a shipped grid of twenty steps, the order at which it falls with more, and what descent
+#: leaves of it: they give the first length.
+COMMON_ERROR, ORDER, GAIN = 3e-4, 5, 0.5
+#: Most Gauss–Newton steps at a length that may serve, where the length is given, and on the way back.
+DESCENT, THOROUGH, BACK = 3, 12, 1
+#: A Gauss–Newton step that leaves more than this of the excess is the last.
+HELPS = 0.9
+#: Shorter lengths that are tried once one will do, and how much shorter they have to be.
+SHORTER, WORTHWHILE = 2, 0.95
+#: By how much a grid is lengthened at once while it folds.
+LONGER = 1.08
 #: Noise levels at which the flow may start; rows, numbers (rows × columns) and grid steps that choose among them.
 STARTS = (0.002, 0.005, 0.01, 0.03, 0.1, 0.2)
 START_ROWS = 400
 START_NUMBERS = 4_000
 START_STEPS = 24
-#: Shorter lengths that are tried once one will do, and the order at which the error is expected to fall with them.
-SHORTER, ORDER = 3, 4
+#: Standard errors by which a level has to be worse than the best so far for no larger one to be looked at.
+CLEARLY = 5.0
 
 Floats = NDArray[np.float64]
 
@@ -125,27 +132,67 @@ def calibrate(denoiser: Denoiser, x: Tensor, ends: tuple[float, float], accuracy
     CalibratedGrid
     """
     objective = CalibrationObjective.of(denoiser, x, ends, accuracy)
-    # a fine accuracy wants more steps than are worth a descent: their shape is found on fewer
-    steps = min(max(round(20 * (COMMON / max(accuracy, SHAPING)) ** (1 / FALL)), FEWEST), MOST)
-    draft = objective.descend(Draft.first(ends, steps, accuracy), DESCENT)
+    draft = _shortest(objective)
+    while (folds := objective.folds(draft)) and draft.steps < MOST:
+        draft = _descended(objective, _of_length(draft, _bounded(LONGER * draft.steps), ends), iterations=1)[
+            0
+        ]
+    return _result(objective, draft, folds, objective.log_det_gap(draft))
+
+
+def _shortest(objective: CalibrationObjective) -> Draft:
+    """The shortest draft found that is good, else the longest that was tried."""
+    ends = objective.ends
+    draft = Draft.shipped(ends, _bounded(20 * (COMMON_ERROR / objective.accuracy) ** (1 / ORDER)))
+    missed = float(objective.errors(draft).mean()) / (SAFETY * objective.accuracy)
+    drafts = [Draft.shipped(ends, _next(draft, GAIN * missed))]
     good, bad, shorter = None, FEWEST - 1, SHORTER
     while True:
-        excess = objective.excess(draft)
+        draft, excess = _descended(objective, drafts, DESCENT, enough=1.0)
         if excess <= 1:
             good = draft
         else:
             bad = max(bad, draft.steps)
-        steps = math.ceil(draft.steps * min(2.0, excess ** (1 / ORDER)))
         # without a grid that will do, a longer one; with one, only a length between it and those that will not
-        steps = min(max(steps, bad + 1), MOST)
-        if bad == MOST or (good is not None and (steps >= good.steps or not shorter)):
-            break
+        steps = min(max(_next(draft, excess), bad + 1), MOST)
+        if bad == MOST or (good is not None and (steps > WORTHWHILE * good.steps or not shorter)):
+            return good or draft
         shorter -= good is not None
-        draft = objective.descend(draft.resampled(steps), POLISH, WARM)
-    found = good or draft
-    while (folds := objective.folds(found)) and found.steps < MOST:
-        found = objective.descend(found.resampled(math.ceil(1.15 * found.steps)), POLISH, WARM)
-    return _result(objective, found, folds, objective.log_det_gap(found))
+        drafts = _of_length(draft, steps, ends)
+
+
+def _next(draft: Draft, excess: float) -> int:
+    """The number of steps on which an excess is expected to be gone."""
+    return _bounded(draft.steps * min(2.0, excess ** (1 / ORDER)))
+
+
+def _bounded(steps: float) -> int:
+    return min(max(math.ceil(steps), FEWEST), MOST)
+
+
+def _of_length(draft: Draft, steps: int, ends: tuple[float, float]) -> list[Draft]:
+    """Where a descent at another length may begin."""
+    return [draft.resampled(steps), Draft.shipped(ends, steps)]
+
+
+def _descended(
+    objective: CalibrationObjective, drafts: Sequence[Draft], iterations: int, enough: float = 0.0
+) -> tuple[Draft, float]:
+    """The best of some drafts and its excess after Gauss–Newton steps, while they help and it is not small enough."""
+    errors = [objective.errors(draft) for draft in drafts]
+    error, draft = min(zip(errors, drafts, strict=True), key=lambda pair: objective.excess_of(pair[0]))
+    excess = objective.excess_of(error)
+    for _ in range(iterations):
+        if excess <= enough:
+            break
+        lower = objective.descend(draft, error)
+        error, before = objective.errors(lower), excess
+        after = objective.excess_of(error)
+        if after < excess:
+            draft, excess = lower, after
+        if after > HELPS * before:
+            break
+    return draft, excess
 
 
 def calibrate_steps(denoiser: Denoiser, x: Tensor, ends: tuple[float, float], steps: int) -> CalibratedGrid:
@@ -163,18 +210,19 @@ def calibrate_steps(denoiser: Denoiser, x: Tensor, ends: tuple[float, float], st
         Whether the map folds, and its log|det|, are not looked at.
     """
     objective = CalibrationObjective.of(denoiser, x, ends, 1e-5)
-    return _result(objective, objective.descend(Draft.first(ends, steps), 2 * DESCENT))
+    return _result(objective, _descended(objective, [Draft.shipped(ends, steps)], THOROUGH)[0])
 
 
 def _result(
     objective: CalibrationObjective, draft: Draft, folds: bool | None = None, log_det_gap: float | None = None
 ) -> CalibratedGrid:
     """A draft with its errors, and a blend for the way back."""
+    draft = objective.way_back(draft, BACK)
     error = objective.errors(draft)
     return CalibratedGrid(
         solver=BASE,
         sigmas=np.asarray(objective.flow(draft).sigmas),
-        blend_weights=np.stack([draft.blend_weights, objective.way_back(draft, BACK)]),
+        blend_weights=draft.blend_weights,
         accuracy=objective.accuracy,
         mean_error=float(error.mean()),
         max_error=float(error.max()),
@@ -205,25 +253,22 @@ def choose_start(denoiser: Denoiser, validation: Tensor, ends: tuple[float, floa
     float
     """
     # each row costs a trace of as many products as there are columns
-    most = min(START_ROWS, max(64, START_NUMBERS // validation.shape[1]))
-    # spread over all of them: where rows follow each other in time, the first few would be one moment
-    rows = validation[torch.linspace(0, len(validation) - 1, min(most, len(validation))).long()]
+    rows = evenly(validation, min(START_ROWS, max(64, START_NUMBERS // validation.shape[1])))
     levels = [level for level in STARTS if level >= ends[0]]
     if len(rows) == 0:
         return ends[0]
-    likelihoods = np.stack(
-        [
-            ProbabilityFlow(denoiser, log_uniform_grid(level, ends[1], START_STEPS))
-            .log_prob(rows)
-            .double()
-            .cpu()
-            .numpy()
-            for level in levels
-        ]
-    )
-    means = np.nan_to_num(likelihoods.mean(1), nan=-np.inf)
+    likelihoods: list[Floats] = []
+    for level in levels:
+        flow = ProbabilityFlow(denoiser, log_uniform_grid(level, ends[1], START_STEPS))
+        likelihoods.append(flow.log_prob(rows).double().cpu().numpy())
+        means = np.nan_to_num(np.mean(likelihoods, axis=1), nan=-np.inf)
+        if np.isinf(means).all():
+            continue
+        best = likelihoods[int(means.argmax())]
+        errors = (best - likelihoods).std(1) / np.sqrt(len(rows))
+        # blurred so much, rows become less likely with every further level
+        if means[-1] < means.max() - CLEARLY * errors[-1]:
+            break
     if np.isinf(means).all():
         return levels[-1]
-    best = likelihoods[int(means.argmax())]
-    errors = (best - likelihoods).std(1) / np.sqrt(len(rows))
     return levels[int(np.argmax(means >= best.mean() - errors))]
