@@ -60,14 +60,15 @@ class Blended(Multistep):
 
         Of the predictor and of the corrector, newest value first, and zeros where a formula takes fewer.
         """
-        parts = [
+        orders = [
             [
-                torch.stack([functional.pad(w, (0, self.order - len(w))) for w in found])
-                for found in (super(Blended, self)._weights(grid, self.order - 1 - lower, ahead) for lower in range(LOWER + 1))
+                torch.stack([functional.pad(w, (0, self.order - len(w))) for w in weights])
+                for lower in range(LOWER + 1)
+                for weights in [super(Blended, self)._weights(grid, self.order - 1 - lower, ahead)]
             ]
             for ahead in (0, 1)
         ]
-        return torch.stack([torch.stack(part, 1) for part in parts], 1)
+        return torch.stack([torch.stack(formula, 1) for formula in orders], 1)
 
     def _weights(self, grid: Tensor, most: int, ahead: int) -> list[Any]:
         own = super()._weights(grid, most, ahead)

@@ -1,19 +1,20 @@
 """A grid found once on calibration rows, then frozen: the noise levels at which a given accuracy costs least.
 
 The error of a grid is that of z against a converged solution, and it can be differentiated in the grid and in the
-orders that its steps blend (:mod:`latentflow.flow.blending`), so both are found by gradient descent on it (as Tong et
-al. 2025, arXiv 2405.15506, find sampling grids for images). Dynamic programming over local errors (Chen et al. 2024,
+orders that its steps blend (:mod:`latentflow.flow.blending`), so both are found by descent on it (as Tong et al. 2025,
+arXiv 2405.15506, find sampling grids for images): from grids that serve most flows (:mod:`latentflow.flow.drafts`), by
+a few Gauss–Newton steps (:mod:`latentflow.flow.gauss_newton`). Dynamic programming over local errors (Chen et al. 2024,
 arXiv 2405.11326) cannot see that errors of neighbouring steps cancel.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -28,16 +29,15 @@ from latentflow.score.denoisers import Denoiser
 WORST = 20.0
 #: Fewest and most steps that are tried.
 FEWEST, MOST = 5, 1_024
-#: An error that is common on a shipped grid of twenty steps, and the order at which it falls with more: the first length.
-COMMON, ORDER = 3e-4, 5
-#: What descent leaves of the error of a shipped grid, as a rule.
-GAIN = 0.5
-#: Most Gauss–Newton steps at a length of which the accuracy is asked, where the length is given, and on the way back.
-DESCENT, THOROUGH, BACK = 3, 12, 1
-#: A Gauss–Newton step that leaves more than this of the excess was the last.
-WORTHWHILE = 0.9
-#: A shorter length is tried where it is at most this part of one that will do.
-WORTHWHILE_STEPS = 0.97
+#: An error that is common on a shipped grid of twenty steps, the order at which it falls with more, and what descent
+#: leaves of it: they give the first length.
+COMMON_ERROR, ORDER, GAIN = 3e-4, 5, 0.5
+#: Most Gauss–Newton steps at a length that may serve, where the length is given, and on the way back.
+DESCENT, THOROUGH, BACK = 3, 12, 3
+#: A Gauss–Newton step that leaves more than this of the excess is the last.
+HELPS = 0.9
+#: Shorter lengths that are tried once one will do, and how much shorter they have to be.
+SHORTER, WORTHWHILE = 3, 0.96
 #: By how much a grid is lengthened at once while it folds.
 LONGER = 1.08
 #: Noise levels at which the flow may start; rows, numbers (rows × columns) and grid steps that choose among them.
@@ -47,8 +47,6 @@ START_NUMBERS = 4_000
 START_STEPS = 24
 #: Standard errors by which a level has to be worse than the best so far for no larger one to be looked at.
 CLEARLY = 5.0
-#: Shorter lengths that are tried once one will do.
-SHORTER = 2
 
 Floats = NDArray[np.float64]
 
@@ -134,35 +132,34 @@ def calibrate(denoiser: Denoiser, x: Tensor, ends: tuple[float, float], accuracy
     CalibratedGrid
     """
     objective = CalibrationObjective.of(denoiser, x, ends, accuracy)
-    found = _shortest(objective)
-    while (folds := objective.folds(found)) and found.steps < MOST:
-        found = _descended(objective, _of_length(objective, found, math.ceil(LONGER * found.steps)), 1)[0]
-    return _result(objective, found, folds, objective.log_det_gap(found))
+    draft = _shortest(objective)
+    stays = True
+    while (folds := objective.folds(draft)) and draft.steps < MOST:
+        # a smaller error may be enough; else the grid gets longer
+        drafts = [draft] if stays else _of_length(draft, _bounded(LONGER * draft.steps), ends)
+        draft, stays = _descended(objective, drafts, iterations=1)[0], not stays
+    return _result(objective, draft, folds, objective.log_det_gap(draft))
 
 
 def _shortest(objective: CalibrationObjective) -> Draft:
     """The shortest draft found that is good, else the longest that was tried."""
-    draft = Draft.shipped(objective.ends, _bounded(20 * (COMMON / objective.accuracy) ** (1 / ORDER)))
+    ends = objective.ends
+    draft = Draft.shipped(ends, _bounded(20 * (COMMON_ERROR / objective.accuracy) ** (1 / ORDER)))
     missed = float(objective.errors(draft).mean()) / (SAFETY * objective.accuracy)
-    draft = Draft.shipped(objective.ends, _next(draft, GAIN * missed))
+    drafts = [Draft.shipped(ends, _next(draft, GAIN * missed))]
     good, bad, shorter = None, FEWEST - 1, SHORTER
     while True:
-        draft, excess = _descended(objective, draft, DESCENT, enough=1.0)
+        draft, excess = _descended(objective, drafts, DESCENT, enough=1.0)
         if excess <= 1:
             good = draft
         else:
             bad = max(bad, draft.steps)
         # without a grid that will do, a longer one; with one, only a length between it and those that will not
         steps = min(max(_next(draft, excess), bad + 1), MOST)
-        if bad == MOST or (good is not None and (steps > WORTHWHILE_STEPS * good.steps or not shorter)):
+        if bad == MOST or (good is not None and (steps > WORTHWHILE * good.steps or not shorter)):
             return good or draft
         shorter -= good is not None
-        draft = _of_length(objective, draft, steps)
-
-
-def _of_length(objective: CalibrationObjective, draft: Draft, steps: int) -> Draft:
-    """The draft resampled, or the shipped one where that is better."""
-    return min(draft.resampled(steps), Draft.shipped(objective.ends, steps), key=objective.excess)
+        drafts = _of_length(draft, steps, ends)
 
 
 def _next(draft: Draft, excess: float) -> int:
@@ -174,21 +171,27 @@ def _bounded(steps: float) -> int:
     return min(max(math.ceil(steps), FEWEST), MOST)
 
 
+def _of_length(draft: Draft, steps: int, ends: tuple[float, float]) -> list[Draft]:
+    """Where a descent at another length may begin."""
+    return [draft.resampled(steps), Draft.shipped(ends, steps)]
+
+
 def _descended(
-    objective: CalibrationObjective, draft: Draft, iterations: int, enough: float = 0.0
+    objective: CalibrationObjective, drafts: Sequence[Draft], iterations: int, enough: float = 0.0
 ) -> tuple[Draft, float]:
-    """The draft and its excess after Gauss–Newton steps, as many as are worth while and until it is small enough."""
-    error = objective.errors(draft)
+    """The best of some drafts and its excess after Gauss–Newton steps, while they help and it is not small enough."""
+    errors = [objective.errors(draft) for draft in drafts]
+    error, draft = min(zip(errors, drafts, strict=True), key=lambda pair: objective.excess_of(pair[0]))
     excess = objective.excess_of(error)
     for _ in range(iterations):
         if excess <= enough:
             break
-        lower = objective.lowered(draft, error)
-        error = objective.errors(lower)
-        before, found = excess, objective.excess_of(error)
-        if found < excess:
-            draft, excess = lower, found
-        if not found < WORTHWHILE * before:
+        lower = objective.descend(draft, error)
+        error, before = objective.errors(lower), excess
+        after = objective.excess_of(error)
+        if after < excess:
+            draft, excess = lower, after
+        if after > HELPS * before:
             break
     return draft, excess
 
@@ -208,7 +211,7 @@ def calibrate_steps(denoiser: Denoiser, x: Tensor, ends: tuple[float, float], st
         Whether the map folds, and its log|det|, are not looked at.
     """
     objective = CalibrationObjective.of(denoiser, x, ends, 1e-5)
-    return _result(objective, _descended(objective, Draft.shipped(ends, steps), THOROUGH)[0])
+    return _result(objective, _descended(objective, [Draft.shipped(ends, steps)], THOROUGH)[0])
 
 
 def _result(

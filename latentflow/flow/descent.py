@@ -1,50 +1,37 @@
-"""Errors of a grid and its blend of orders on calibration rows, and Gauss–Newton steps that lower them."""
+"""Errors of a draft on calibration rows, and descent on them."""
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.func import vmap
 
-from latentflow.flow.blending import Blended
 from latentflow.flow.drafts import BASE, Draft
+from latentflow.flow.gauss_newton import STEP_SCALE, improved, integrated, log_mean, mean_log
 from latentflow.flow.grids import blended_grid
 from latentflow.flow.probability_flow import EXACT_TRACE_DIMENSION, ProbabilityFlow
-from latentflow.flow.sensitivities import Linearised
 from latentflow.score.denoisers import Denoiser
+from latentflow.score.fields import Field
 
 #: Share of the accuracy that the mean over calibration rows must reach, and multiple of it for the worst of them,
 #: since other rows will do a little worse.
 SAFETY, TAIL = 0.75, 5.0
 #: Rows that calibrate, and numbers (rows × columns) at most.
-ROWS, NUMBERS = 768, 16_384
-#: Of these, rows that a descent sees (fewer of many columns, each of which is a number to fit), and rows in all that
-#: decide on the converged solution, and whose two log|det| are compared.
-SOME, HARD, FITTED, DECIDING, VOLUMES = 64, 32, 6_144, 128, 128
-#: Accuracy down to which fields are evaluated in single precision.
+CALIBRATION_ROWS, CALIBRATION_NUMBERS = 768, 16_384
+#: Of these, rows that a descent sees: so many spread evenly, so many of the worst, fewer where that is more numbers.
+EVEN_ROWS, WORST_ROWS, DESCENT_NUMBERS = 64, 32, 6_144
+#: Rows that decide on the converged solution, and rows whose two log|det| are compared.
+DECIDING_ROWS, LOG_DET_ROWS = 128, 128
+#: Accuracy down to which networks are evaluated in single precision.
 SINGLE = 1e-5
-#: Squared distance that is not told from none.
-RESOLVED = 1e-12
-#: How far the logarithms of steps, and blend weights, move readily; and how far the former move at once.
-STEP_SCALE, WEIGHT_SCALE, MOST_MOVED = 0.15, 0.3, 0.4
-#: Penalties on moves that are tried, relative to the loss.
-PENALTIES = (0.1, 1.0, 10.0)
-#: Distance in log σ over which weights are differenced.
-DIFFERENCE = 1e-6
-#: Most steps of a grid that is worth a descent.
-LONGEST = 160
 #: Steps with which the converged solution is sought first, for a tolerance of 1e-4, and the most; how often the first
 #: of them is halved, since the method starts with order 1.
 FEWEST_CONVERGED, MOST_CONVERGED, HALVINGS = 44, 4_096, 10
-
-#: Of squared distances, shape (n,).
-Loss = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -68,13 +55,15 @@ class CalibrationObjective:
     accuracy: float
 
     @classmethod
-    def of(cls, denoiser: Denoiser, x: Tensor, ends: tuple[float, float], accuracy: float) -> CalibrationObjective:
+    def of(
+        cls, denoiser: Denoiser, x: Tensor, ends: tuple[float, float], accuracy: float
+    ) -> CalibrationObjective:
         """Choose the rows, and solve for them."""
-        # a closed form has no weights, and follows the states, which are in double precision
+        # a closed form has no weights, and follows the states
         single = accuracy >= SINGLE and next(denoiser.parameters(), None) is not None
         denoiser = copy.deepcopy(denoiser).to(torch.float32 if single else torch.float64)
         denoiser = denoiser.eval().requires_grad_(False)
-        rows = evenly(x, max(64, min(ROWS, NUMBERS // x.shape[1]))).double()
+        rows = evenly(x, max(64, min(CALIBRATION_ROWS, CALIBRATION_NUMBERS // x.shape[1]))).double()
         target = _converged(denoiser, rows, ends, 0.3 * accuracy)
         solved = target.isfinite().all(1)
         return cls(denoiser, rows[solved] / math.sqrt(1 + ends[0] ** 2), target[solved], ends, accuracy)
@@ -88,7 +77,7 @@ class CalibrationObjective:
         return self.excess_of(self.errors(draft))
 
     def excess_of(self, error: Tensor) -> float:
-        """The same from the errors of a draft."""
+        """The same, from the errors of a draft."""
         return max(float(error.mean()) / SAFETY, float(error.max()) / TAIL) / self.accuracy
 
     def flow(self, draft: Draft) -> ProbabilityFlow:
@@ -109,16 +98,20 @@ class CalibrationObjective:
         """
         if self.start.shape[1] > EXACT_TRACE_DIMENSION:
             return None
-        flow, rows = self.flow(draft), evenly(self._rows, VOLUMES)
+        flow, rows = self.flow(draft), evenly(self._rows, LOG_DET_ROWS)
         gap = flow.encode_with_discrete_log_det(rows)[2] - flow.encode_with_log_det(rows)[1]
         return float(gap.abs().mean())
+
+    def field(self, u: float) -> Field:
+        """The field F(u, ·) at u = log σ."""
+        return self.denoiser.at(math.exp(u))
 
     @property
     def _rows(self) -> Tensor:
         """The rows as they were before they were brought to the start of the grid."""
         return self.start * math.sqrt(1 + self.ends[0] ** 2)
 
-    def lowered(self, draft: Draft, error: Tensor) -> Draft:
+    def descend(self, draft: Draft, error: Tensor) -> Draft:
         """The draft after a Gauss–Newton step on the mean squared error of some rows, the worst among them.
 
         Parameters
@@ -127,110 +120,23 @@ class CalibrationObjective:
         error : Tensor, shape (n,)
             Its errors.
         """
-        rows = self._some_and_worst(error)
-        return _improved(self.denoiser, draft, self.start[rows], self.target[rows], log_mean, STEP_SCALE)
+        rows = self._even_and_worst(error)
+        return improved(self.field, draft, self.start[rows], self.target[rows], log_mean, STEP_SCALE)
 
-    def _some_and_worst(self, error: Tensor) -> Tensor:
+    def _even_and_worst(self, error: Tensor) -> Tensor:
         """Positions of rows spread evenly, and of those with the largest errors."""
-        few = max(1, min(SOME + HARD, FITTED // self.start.shape[1])) / (SOME + HARD)
-        worst = error.argsort(descending=True)[: min(math.ceil(few * HARD), len(error) // 4)]
-        return torch.cat([evenly(torch.arange(len(error), device=error.device), math.ceil(few * SOME)), worst])
+        share = min(1.0, DESCENT_NUMBERS / ((EVEN_ROWS + WORST_ROWS) * self.start.shape[1]))
+        worst = error.argsort(descending=True)[: min(math.ceil(share * WORST_ROWS), len(error) // 4)]
+        even = evenly(torch.arange(len(error), device=error.device), math.ceil(share * EVEN_ROWS))
+        return torch.cat([even, worst])
 
     def way_back(self, draft: Draft, iterations: int) -> Draft:
-        """The draft with a blend for the way back over the same grid on which it retraces the way there best.
-
-        What is lowered is the mean logarithm of the distance from the start, in which steep rows weigh no more than
-        others.
-        """
-        start = evenly(self.start, SOME)
-        end = integrated(self.denoiser, draft, start)
+        """The draft with a blend for the way back over the same grid, on which it retraces the way there best."""
+        start, field = evenly(self.start, EVEN_ROWS), cache(self.field)
+        end = integrated(field, draft, start)
         for _ in range(iterations):
-            draft = _improved(self.denoiser, draft.returning, end, start, mean_log).returning
+            draft = improved(field, draft.returning, end, start, mean_log, step_scale=0.0).returning
         return draft
-
-
-def _improved(
-    denoiser: Denoiser, draft: Draft, start: Tensor, target: Tensor, loss: Loss, step_scale: float = 0.0
-) -> Draft:
-    """The draft after a Gauss–Newton step on the loss of ‖end − target‖², or the draft itself where none helps."""
-    if draft.steps > LONGEST:
-        return draft
-    lowest, normal, downhill = equations(denoiser, draft, start, target, loss, step_scale)
-    best = draft
-    for candidate in candidates(draft, normal, downhill, step_scale):
-        found = float(loss((integrated(denoiser, candidate, start) - target).square().sum(1)))
-        if found < lowest:
-            best, lowest = candidate, found
-    return best
-
-
-def equations(
-    denoiser: Denoiser, draft: Draft, start: Tensor, target: Tensor, loss: Loss, step_scale: float
-) -> tuple[float, Tensor, Tensor]:
-    """The loss of a draft, and the normal equations of a Gauss–Newton step in units of what moves readily."""
-    nodes, blend_weights = torch.as_tensor(draft.nodes.copy()), torch.as_tensor(draft.blend_weights[0].copy())
-    weights, by_node, by_blend = _weights_and_slopes(draft.solver, nodes, blend_weights)
-    linear = Linearised.of(denoiser, draft.solver, start, nodes.tolist(), weights)
-    of_nodes = torch.einsum("nimak,makp->nip", linear.by_weight, by_node)
-    of_nodes[:, :, :-1] += linear.by_node
-    of_blends = torch.einsum("nimak,makl->nimal", linear.by_weight, by_blend).flatten(2)
-    slopes = torch.cat([step_scale * of_nodes @ _nodes_by_step(nodes), WEIGHT_SCALE * of_blends], 2)
-    miss = linear.end - target
-    squared = miss.square().sum(1).requires_grad_()
-    value = loss(squared)
-    (row_weights,) = torch.autograd.grad(value, squared)
-    normal = torch.einsum("nip,niq,n->pq", slopes, slopes, row_weights)
-    return float(value.detach()), normal, torch.einsum("nip,ni,n->p", slopes, -miss, row_weights)
-
-
-def candidates(draft: Draft, normal: Tensor, downhill: Tensor, step_scale: float) -> Iterator[Draft]:
-    """Where Gauss–Newton steps lead, one for each penalty."""
-    for penalty in PENALTIES:
-        penalised = normal + penalty / len(normal) * torch.eye(len(normal)).to(normal)
-        moves = torch.linalg.solve(penalised, downhill).numpy()
-        longer = (step_scale * moves[: draft.steps]).clip(-MOST_MOVED, MOST_MOVED)
-        other = WEIGHT_SCALE * moves[draft.steps :].reshape(draft.steps, 2, -1)
-        yield draft.moved(longer, other)
-
-
-def _weights_and_slopes(solver: Blended, nodes: Tensor, blend_weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Weights of each step, (steps, 2, order), and by all nodes (…, steps + 1) and by its own blend (…, 3)."""
-    spread = solver.order + 1
-    # a weight knows as many neighbouring nodes at most, so that every so manieth may move at once
-    colours = torch.eye(spread, dtype=nodes.dtype).repeat(1, len(nodes) // spread + 1)[:, : len(nodes)]
-    orders = vmap(solver.by_order)(torch.cat([nodes[None], nodes + DIFFERENCE * colours]))
-    apart = orders[:, :, :, 1:] - orders[:, :, :, :1]
-    weights = orders[:, :, :, 0] + torch.einsum("mal,cmalk->cmak", blend_weights, apart)
-    weights, moved = weights[0], (weights[1:] - weights[0]) / DIFFERENCE
-    by_node = nodes.new_zeros(*weights.shape, len(nodes))
-    for step in range(len(weights)):
-        near = torch.arange(max(0, step + 2 - spread), step + 2)
-        by_node[step, :, :, near] = moved[near % spread, step].permute(1, 2, 0)
-    return weights, by_node, apart[0].transpose(2, 3)
-
-
-def _nodes_by_step(nodes: Tensor) -> Tensor:
-    """Derivatives of nodes by logarithms of the steps between ends that stay, shape (steps + 1, steps)."""
-    steps = nodes.diff()
-    beyond = torch.ones(len(nodes), len(steps), dtype=nodes.dtype).tril(-1) * steps
-    share = (nodes - nodes[0]) / (nodes[-1] - nodes[0])
-    return beyond - share[:, None] * steps
-
-
-def log_mean(squared: Tensor) -> Tensor:
-    return squared.mean().log()
-
-
-def mean_log(squared: Tensor) -> Tensor:
-    return (squared + RESOLVED).log().mean()
-
-
-def integrated(denoiser: Denoiser, draft: Draft, start: Tensor) -> Tensor:
-    """The end of an integration, shape (n, d)."""
-    with torch.no_grad():
-        return draft.solver.integrate(
-            lambda u, y: denoiser.at(math.exp(u)).v_predictions(y), start, draft.nodes.tolist()
-        )
 
 
 def evenly(x: Tensor, most: int) -> Tensor:
@@ -243,11 +149,11 @@ def _converged(denoiser: Denoiser, x: Tensor, ends: tuple[float, float], toleran
 
     What is left is about a thirtieth of the tolerance.
     """
-    deciding, before = evenly(x, DECIDING), None
+    deciding, before = evenly(x, DECIDING_ROWS), None
     steps = math.ceil(FEWEST_CONVERGED * (1e-4 / tolerance) ** (1 / 5))
     while True:
         sigmas = blended_grid(*ends, steps)
-        first = np.exp(np.log(ends[0]) + np.log(sigmas[1] / ends[0]) * 0.5 ** np.arange(HALVINGS, 0, -1))
+        first = ends[0] * (sigmas[1] / ends[0]) ** (0.5 ** np.arange(HALVINGS, 0, -1))
         flow = ProbabilityFlow(denoiser, np.concatenate([sigmas[:1], first, sigmas[1:]]), BASE)
         found = flow.encode(deciding)
         change = math.inf if before is None else float((found - before).norm(dim=1).mean())

@@ -1,7 +1,7 @@
 """Grids with a blend of orders in each of their steps, and those that calibration begins from.
 
-``shipped_grids.npz`` holds grids of several lengths and starts, found once on flows of many kinds at a time
-(`reports/solvers/shipped_grids.py`): flows of whitened rows differ less in where they bend than in how much.
+The data file holds grids of several lengths and starts, each found on many flows at a time
+(`reports/solvers/shipped_grid.py`): where flows of whitened rows bend they differ little, by how much they do.
 """
 
 from __future__ import annotations
@@ -42,13 +42,15 @@ class Draft:
     def shipped(cls, ends: tuple[float, float], steps: int) -> Draft:
         """The shipped grid whose start and number of steps are nearest, stretched and resampled to those wanted.
 
-        A grid that is longer than they are has no lower orders, which would be those of its convergence.
+        What is longer than all of them has no lower orders, which would be those of its convergence.
         """
         first, last = np.log(ends)
-        known = min(_shipped(), key=lambda draft: (abs(draft.nodes[0] - first), abs(np.log(draft.steps / steps))))
+        known = min(
+            _shipped(), key=lambda draft: (abs(draft.nodes[0] - first), abs(np.log(draft.steps / steps)))
+        )
         at = (known.nodes - known.nodes[0]) / (known.nodes[-1] - known.nodes[0])
-        blend_weights = known.blend_weights * (steps <= max(draft.steps for draft in _shipped()))
-        return cls(first + (last - first) * at, blend_weights).resampled(steps)
+        blended = steps <= max(draft.steps for draft in _shipped())
+        return cls(first + (last - first) * at, known.blend_weights * blended).resampled(steps)
 
     @property
     def steps(self) -> int:
@@ -63,41 +65,38 @@ class Draft:
     @property
     def returning(self) -> Draft:
         """The same for the way back."""
-        return Draft(self.nodes[::-1], self.blend_weights[::-1])
+        return Draft(self.nodes[::-1].copy(), self.blend_weights[::-1].copy())
 
     def moved(self, logarithms: Floats, blend_weights: Floats) -> Draft:
-        """With steps longer by factors of these logarithms, between the same ends, and other blend weights there."""
-        shares = _shares(np.diff(self.nodes) * np.exp(logarithms))
-        nodes = self.nodes[0] + (self.nodes[-1] - self.nodes[0]) * shares
-        return Draft(nodes, np.stack([self.blend_weights[0] + blend_weights, self.blend_weights[1]]))
+        """Steps longer by factors of these logarithms, between the same ends, and blend weights larger by so much."""
+        blends = np.stack([self.blend_weights[0] + blend_weights, self.blend_weights[1]])
+        return self._between(np.diff(self.nodes) * np.exp(logarithms), blends)
 
     def resampled(self, steps: int) -> Draft:
         """A grid of another length whose steps are spread and blended in much the same way."""
         if steps == self.steps:
             return self
-        own, centres = np.arange(self.steps) + 0.5, (np.arange(steps) + 0.5) * self.steps / steps
+        own, at = np.arange(self.steps) + 0.5, (np.arange(steps) + 0.5) * self.steps / steps
         columns = np.moveaxis(self.blend_weights, 1, -1).reshape(-1, self.steps)
-        columns = np.stack([np.interp(centres, own, column) for column in columns])
-        lengths = np.exp(np.interp(centres, own, np.log(np.abs(np.diff(self.nodes)))))
-        return Draft(
-            self.nodes[0] + (self.nodes[-1] - self.nodes[0]) * _shares(lengths),
-            np.moveaxis(columns.reshape(2, 2, -1, steps), -1, 1),
-        )
+        blends = np.stack([np.interp(at, own, column) for column in columns]).reshape(2, 2, -1, steps)
+        lengths = np.exp(np.interp(at, own, np.log(np.abs(np.diff(self.nodes)))))
+        return self._between(lengths, np.moveaxis(blends, -1, 1))
 
-
-def _shares(steps: Floats) -> Floats:
-    """Where nodes lie between the first at 0 and the last at 1."""
-    return np.concatenate([[0.0], np.cumsum(steps) / steps.sum()])
+    def _between(self, lengths: Floats, blend_weights: Floats) -> Draft:
+        """Steps in these proportions between the same ends."""
+        shares = np.concatenate([[0.0], np.cumsum(lengths) / lengths.sum()])
+        return Draft(self.nodes[0] + (self.nodes[-1] - self.nodes[0]) * shares, blend_weights)
 
 
 @cache
-def _shipped() -> tuple[Draft, ...]:
-    """The drafts of the data file."""
+def _shipped() -> list[Draft]:
+    """The drafts of the data file: in each table the first node, logarithms of steps, and beside them blend weights."""
     with (files(__package__) / SHIPPED).open("rb") as file, np.load(file) as stored:
-        return tuple(
-            Draft(
-                np.concatenate([column[:1, 0], column[0, 0] + np.cumsum(np.exp(column[1:, 0]))]),
-                np.moveaxis(column[1:, 1:].reshape(-1, 2, 2, 3), 1, 0),
-            )
-            for column in (stored[name].astype(np.float64) for name in stored.files)
+        tables = [stored[name].astype(np.float64) for name in stored.files]
+    return [
+        Draft(
+            table[0, 0] + np.concatenate([[0.0], np.cumsum(np.exp(table[1:, 0]))]),
+            np.moveaxis(table[1:, 1:].reshape(-1, 2, 2, 3), 1, 0),
         )
+        for table in tables
+    ]

@@ -85,6 +85,7 @@ def test_the_wheel_puts_one_name_on_a_users_machine(wheel):
         names = archive.namelist()
     assert {name.partition("/")[0].partition("-")[0] for name in names} == {"latentflow"}
     assert {
+        "latentflow/flow/shipped_grids.npz",
         "latentflow/report/templates/independence.html.j2",
         "latentflow/py.typed",
         "latentflow/cli/main.py",
