@@ -112,22 +112,18 @@ def judge(evidence: Evidence) -> Verdict:
         headline = _independent_headline(evidence)
     elif code == "more_independent":
         headline = (
-            f"The latents are more independent than FastICA's components by {told(gap)}; "
-            f"at least {told(evidence.residual)} of dependence is left between them."
+            f"The latents are more independent than FastICA's components by {in_words(gap)}; "
+            f"at least {in_words(evidence.residual)} of dependence is left between them."
         )
     elif code == "no_better":
-        headline = (
-            f"The latents are no more independent than FastICA's components: the difference is {told(gap)}."
-        )
+        headline = f"The latents are no more independent than FastICA's components: the difference is {in_words(gap)}."
         sentences += likely_causes(evidence)
     else:
         worse_than_raw = gained.high < 0.0
         other = "the raw columns" if worse_than_raw else "FastICA's components"
         size = gained if worse_than_raw else gap
         turned = Interval(-size.estimate, -size.high, -size.low)
-        headline = (
-            f"The latents are less independent than {other}, by {told(turned)}: do not use them as they are."
-        )
+        headline = f"The latents are less independent than {other}, by {in_words(turned)}: do not use them as they are."
         sentences += likely_causes(evidence)
     return Verdict(code, headline, tuple(sentences), meaning(evidence))
 
@@ -185,43 +181,43 @@ def _about_axes(evidence: Evidence) -> tuple[str, ...]:
 def likely_causes(evidence: Evidence) -> list[str]:
     """Why the latents may have gained nothing, and what to try; never empty."""
     rows, d = evidence.rows, max(len(evidence.latents.columns), 1)
-    found = []
+    causes = []
     if rows.n_train < FEW_ROWS_PER_COLUMN * d:
-        found.append(
+        causes.append(
             f"Likely cause: too few rows ({rows.n_train} trained a model of {d} columns). Try more rows, "
             "fewer columns (--columns), or the leading directions only (--components)."
         )
     if evidence.overfit is not None and evidence.overfit.low > max(0.1, evidence.log_prob_gain.estimate):
-        found.append(
-            f"Likely cause: over-fitting (−log p is {told(evidence.overfit)} worse on rows that were held "
+        causes.append(
+            f"Likely cause: over-fitting (−log p is {in_words(evidence.overfit)} worse on rows that were held "
             "out). Try fewer steps (--steps) or a smaller network (--width, --depth)."
         )
     if still_falling(evidence.history.get("validation_loss", ())):
-        found.append(
+        causes.append(
             "Likely cause: under-trained (the validation loss was still falling at the end). Try --preset "
             "best, more --steps, or a larger --time-budget."
         )
     if rows.dependent:
         split = ", and fit with --split blocked" if rows.mode == "random" else ""
-        found.append(
+        causes.append(
             f"Possible cause: neighbouring rows are alike (lag-1 autocorrelation {rows.lag1:.2f}), so "
             f"{rows.n_eval} rows say as much as about {rows.effective_n:.0f}. Try a longer recording{split}."
         )
     if evidence.tied_columns >= MANY_TIES:
-        found.append(
+        causes.append(
             f"Possible cause: ties ({100 * evidence.tied_columns:.0f} % of the columns hold repeated values, "
             "which were spread at random within their step). Try the data before rounding."
         )
     if (
         evidence.ledger.entry("fastica").removed.low > 0.0
-        and not found
+        and not causes
         and evidence.against_ica.excludes() is False
     ):
-        found.append(
+        causes.append(
             "The data may simply be a linear mixture, on which FastICA has removed what there is to remove; "
             "the pairwise figures say how much is left."
         )
-    return found or [
+    return causes or [
         "No single cause stands out. Try --preset best, or another --seed, and compare the two reports."
     ]
 
@@ -245,7 +241,7 @@ def figure(value: float) -> str:
     return (text.lstrip("-") if float(text) == 0.0 else text).replace("-", "−")
 
 
-def told(interval: Interval) -> str:
+def in_words(interval: Interval) -> str:
     """An interval in words: "1.38 nats (95 % interval 1.30 to 1.46)"."""
     return (
         f"{figure(interval.estimate)} nats (95 % interval {figure(interval.low)} to {figure(interval.high)})"
@@ -256,7 +252,7 @@ def _independent_headline(evidence: Evidence) -> str:
     if detected(evidence):
         return (
             "The latents are independent for practical purposes: the dependence measured between them is real but "
-            f"small, {told(evidence.residual)} in all."
+            f"small, {in_words(evidence.residual)} in all."
         )
     highest = max(evidence.latents.tree.high, SMALLEST_TOLD)
     return (
@@ -273,33 +269,33 @@ def _joint_sentence(joint: JointDependence) -> str:
         )
     return (
         f"A classifier that sees all latents at once tells them from independent ones: area under the curve "
-        f"{joint.auc.estimate:.2f}, at least {told(joint.tc_bound)} of total correlation."
+        f"{joint.auc.estimate:.2f}, at least {in_words(joint.tc_bound)} of total correlation."
     )
 
 
 def _peer_sentences(ledger: Ledger) -> list[str]:
     """Where another method than FastICA removed more than the latents, said plainly."""
-    found = []
+    sentences = []
     for entry in ledger.entries:
         gap = ledger.differences.get(f"latents-{entry.name}")
         if entry.name not in ("raw", "pca", "fastica", "latents") and gap is not None and gap.high < 0.0:
-            found.append(f"{entry.label} removed {figure(-gap.estimate)} nats more than the latents.")
-    return found
+            sentences.append(f"{entry.label} removed {figure(-gap.estimate)} nats more than the latents.")
+    return sentences
 
 
 def _ledger_sentence(latents: Interval, ica: Interval) -> str:
     return (
-        f"Compared with the raw columns, the latents removed {told(latents)} of total correlation; FastICA "
-        f"removed {told(ica)}."
+        f"Compared with the raw columns, the latents removed {in_words(latents)} of total correlation; FastICA "
+        f"removed {in_words(ica)}."
     )
 
 
 def _ica_sentence(gap: Interval) -> str:
     if gap.low > 0.0:
-        return f"Row by row, the latents removed {told(gap)} more than FastICA."
+        return f"Row by row, the latents removed {in_words(gap)} more than FastICA."
     if gap.high < 0.0:
         return f"Row by row, the latents removed {figure(-gap.estimate)} nats less than FastICA."
-    return f"Row by row, the latents and FastICA differ by {told(gap)}, which may be nothing."
+    return f"Row by row, the latents and FastICA differ by {in_words(gap)}, which may be nothing."
 
 
 def _residual_sentence(latents: PairwiseDependence) -> str:
