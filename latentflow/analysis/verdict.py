@@ -112,18 +112,22 @@ def judge(evidence: Evidence) -> Verdict:
         headline = _independent_headline(evidence)
     elif code == "more_independent":
         headline = (
-            f"The latents are more independent than FastICA's components by {in_words(gap)}; "
-            f"at least {in_words(evidence.residual)} of dependence is left between them."
+            f"The latents are more independent than FastICA's components by {told(gap)}; "
+            f"at least {told(evidence.residual)} of dependence is left between them."
         )
     elif code == "no_better":
-        headline = f"The latents are no more independent than FastICA's components: the difference is {in_words(gap)}."
+        headline = (
+            f"The latents are no more independent than FastICA's components: the difference is {told(gap)}."
+        )
         sentences += likely_causes(evidence)
     else:
         worse_than_raw = gained.high < 0.0
         other = "the raw columns" if worse_than_raw else "FastICA's components"
         size = gained if worse_than_raw else gap
         turned = Interval(-size.estimate, -size.high, -size.low)
-        headline = f"The latents are less independent than {other}, by {in_words(turned)}: do not use them as they are."
+        headline = (
+            f"The latents are less independent than {other}, by {told(turned)}: do not use them as they are."
+        )
         sentences += likely_causes(evidence)
     return Verdict(code, headline, tuple(sentences), meaning(evidence))
 
@@ -189,7 +193,7 @@ def likely_causes(evidence: Evidence) -> list[str]:
         )
     if evidence.overfit is not None and evidence.overfit.low > max(0.1, evidence.log_prob_gain.estimate):
         causes.append(
-            f"Likely cause: over-fitting (−log p is {in_words(evidence.overfit)} worse on rows that were held "
+            f"Likely cause: over-fitting (−log p is {told(evidence.overfit)} worse on rows that were held "
             "out). Try fewer steps (--steps) or a smaller network (--width, --depth)."
         )
     if still_falling(evidence.history.get("validation_loss", ())):
@@ -241,7 +245,7 @@ def figure(value: float) -> str:
     return (text.lstrip("-") if float(text) == 0.0 else text).replace("-", "−")
 
 
-def in_words(interval: Interval) -> str:
+def told(interval: Interval) -> str:
     """An interval in words: "1.38 nats (95 % interval 1.30 to 1.46)"."""
     return (
         f"{figure(interval.estimate)} nats (95 % interval {figure(interval.low)} to {figure(interval.high)})"
@@ -252,7 +256,7 @@ def _independent_headline(evidence: Evidence) -> str:
     if detected(evidence):
         return (
             "The latents are independent for practical purposes: the dependence measured between them is real but "
-            f"small, {in_words(evidence.residual)} in all."
+            f"small, {told(evidence.residual)} in all."
         )
     highest = max(evidence.latents.tree.high, SMALLEST_TOLD)
     return (
@@ -269,7 +273,7 @@ def _joint_sentence(joint: JointDependence) -> str:
         )
     return (
         f"A classifier that sees all latents at once tells them from independent ones: area under the curve "
-        f"{joint.auc.estimate:.2f}, at least {in_words(joint.tc_bound)} of total correlation."
+        f"{joint.auc.estimate:.2f}, at least {told(joint.tc_bound)} of total correlation."
     )
 
 
@@ -285,17 +289,17 @@ def _peer_sentences(ledger: Ledger) -> list[str]:
 
 def _ledger_sentence(latents: Interval, ica: Interval) -> str:
     return (
-        f"Compared with the raw columns, the latents removed {in_words(latents)} of total correlation; FastICA "
-        f"removed {in_words(ica)}."
+        f"Compared with the raw columns, the latents removed {told(latents)} of total correlation; FastICA "
+        f"removed {told(ica)}."
     )
 
 
 def _ica_sentence(gap: Interval) -> str:
     if gap.low > 0.0:
-        return f"Row by row, the latents removed {in_words(gap)} more than FastICA."
+        return f"Row by row, the latents removed {told(gap)} more than FastICA."
     if gap.high < 0.0:
         return f"Row by row, the latents removed {figure(-gap.estimate)} nats less than FastICA."
-    return f"Row by row, the latents and FastICA differ by {in_words(gap)}, which may be nothing."
+    return f"Row by row, the latents and FastICA differ by {told(gap)}, which may be nothing."
 
 
 def _residual_sentence(latents: PairwiseDependence) -> str:

@@ -8,6 +8,9 @@ t ↦ decode(latent i = t, the others at their median 0) runs through whitened s
 is monotone in t too. Where whitened rows are a rotation of independent sources the curve is a straight line along the
 mixing direction of the source, and s_i is that source itself, at unit variance, up to its sign. The offset gives every
 source mean zero over the training rows.
+
+The monotone rational quadratic is our own: scipy's PchipInterpolator is a cubic that picks its own slopes and has no
+simple inverse, and zuko's spline, an optional dependency, keeps its knots in a box with slope 1 beyond it.
 """
 
 from __future__ import annotations

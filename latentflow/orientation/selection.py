@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from latentflow.base.fastica import ICAAxes, ica_axes
 from latentflow.base.gaussianization import GaussianizationFit
 from latentflow.orientation.methods import (
-    ADVANTAGE,
-    AGREE,
+    LEAST_ADVANTAGE,
+    MUCH_THE_SAME,
     Material,
     clearly_above,
     enough,
@@ -70,7 +70,7 @@ def choose(material: Material) -> Orientation:
         "log_prob_linear": float(of_linear.mean()),
     }
     levels = f"log p of validation rows, whitened: flow {of_flow.mean():.2f} nats, linear ICA {of_linear.mean():.2f}"
-    if is_separable(material.network) or not clearly_above(of_flow, of_linear, ADVANTAGE * k):
+    if is_separable(material.network) or not clearly_above(of_flow, of_linear, LEAST_ADVANTAGE * k):
         best = max(of_flow, of_linear, key=np.mean)
         return _without_the_flow(material, components, best, figures, levels)
     reason = "no small model tried explains the rows"
@@ -88,7 +88,9 @@ def choose(material: Material) -> Orientation:
     figures["agreement_metric_ica"] = both
     reason += ", so the axes of the decoder metric are taken; "
     reason += (
-        "FastICA's axes are much the same, which is no proof" if both >= AGREE else "FastICA has other axes"
+        "FastICA's axes are much the same, which is no proof"
+        if both >= MUCH_THE_SAME
+        else "FastICA has other axes"
     )
     reason += f", the mean |cosine| is {both:.2f}"
     return _because(decoder_axes, f"{reason} ({levels})", figures)
