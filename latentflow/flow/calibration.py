@@ -33,11 +33,11 @@ FEWEST, MOST = 5, 1_024
 #: leaves of it: they give the first length.
 COMMON_ERROR, ORDER, GAIN = 3e-4, 5, 0.5
 #: Most Gauss–Newton steps at a length that may serve, where the length is given, and on the way back.
-DESCENT, THOROUGH, BACK = 3, 12, 1
+DESCENT, THOROUGH, BACK = 3, 12, 3
 #: A Gauss–Newton step that leaves more than this of the excess is the last.
 HELPS = 0.9
 #: Shorter lengths that are tried once one will do, and how much shorter they have to be.
-SHORTER, WORTHWHILE = 2, 0.95
+SHORTER, WORTHWHILE = 3, 0.96
 #: By how much a grid is lengthened at once while it folds.
 LONGER = 1.08
 #: Noise levels at which the flow may start; rows, numbers (rows × columns) and grid steps that choose among them.
@@ -133,10 +133,11 @@ def calibrate(denoiser: Denoiser, x: Tensor, ends: tuple[float, float], accuracy
     """
     objective = CalibrationObjective.of(denoiser, x, ends, accuracy)
     draft = _shortest(objective)
+    stays = True
     while (folds := objective.folds(draft)) and draft.steps < MOST:
-        draft = _descended(objective, _of_length(draft, _bounded(LONGER * draft.steps), ends), iterations=1)[
-            0
-        ]
+        # a smaller error may be enough; else the grid gets longer
+        drafts = [draft] if stays else _of_length(draft, _bounded(LONGER * draft.steps), ends)
+        draft, stays = _descended(objective, drafts, iterations=1)[0], not stays
     return _result(objective, draft, folds, objective.log_det_gap(draft))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from latentflow.flow.gauss_newton import STEP_SCALE, improved, integrated, log_m
 from latentflow.flow.grids import blended_grid
 from latentflow.flow.probability_flow import EXACT_TRACE_DIMENSION, ProbabilityFlow
 from latentflow.score.denoisers import Denoiser
+from latentflow.score.fields import Field
 
 #: Share of the accuracy that the mean over calibration rows must reach, and multiple of it for the worst of them,
 #: since other rows will do a little worse.
@@ -100,6 +102,10 @@ class CalibrationObjective:
         gap = flow.encode_with_discrete_log_det(rows)[2] - flow.encode_with_log_det(rows)[1]
         return float(gap.abs().mean())
 
+    def field(self, u: float) -> Field:
+        """The field F(u, ·) at u = log σ."""
+        return self.denoiser.at(math.exp(u))
+
     @property
     def _rows(self) -> Tensor:
         """The rows as they were before they were brought to the start of the grid."""
@@ -115,7 +121,7 @@ class CalibrationObjective:
             Its errors.
         """
         rows = self._even_and_worst(error)
-        return improved(self.denoiser, draft, self.start[rows], self.target[rows], log_mean, STEP_SCALE)
+        return improved(self.field, draft, self.start[rows], self.target[rows], log_mean, STEP_SCALE)
 
     def _even_and_worst(self, error: Tensor) -> Tensor:
         """Positions of rows spread evenly, and of those with the largest errors."""
@@ -126,10 +132,10 @@ class CalibrationObjective:
 
     def way_back(self, draft: Draft, iterations: int) -> Draft:
         """The draft with a blend for the way back over the same grid, on which it retraces the way there best."""
-        start = evenly(self.start, EVEN_ROWS)
-        end = integrated(self.denoiser, draft, start)
+        start, field = evenly(self.start, EVEN_ROWS), cache(self.field)
+        end = integrated(field, draft, start)
         for _ in range(iterations):
-            draft = improved(self.denoiser, draft.returning, end, start, mean_log, step_scale=0.0).returning
+            draft = improved(field, draft.returning, end, start, mean_log, step_scale=0.0).returning
         return draft
 
 

@@ -17,7 +17,7 @@ from torch.func import vmap
 
 from latentflow.flow.drafts import Draft
 from latentflow.flow.stepping import Kept
-from latentflow.score.denoisers import Denoiser
+from latentflow.score.fields import Field
 
 #: How far the logarithms of steps, and blend weights, move readily; and how far the former move at once.
 STEP_SCALE, BLEND_SCALE, LONGEST_MOVE = 0.15, 0.3, 0.4
@@ -30,6 +30,8 @@ RESOLVED = 1e-12
 #: Distances in log σ over which F, and weights, are differenced; numbers of Jacobians at a node that are held at once.
 F_DIFFERENCE, WEIGHT_DIFFERENCE, HELD = 1e-3, 1e-6, 1 << 18
 
+#: The field F(u, ·) at u = log σ.
+FieldOf = Callable[[float], Field]
 #: Of squared distances, shape (n,).
 Loss = Callable[[Tensor], Tensor]
 
@@ -45,13 +47,13 @@ def mean_log(squared: Tensor) -> Tensor:
 
 
 def improved(
-    denoiser: Denoiser, draft: Draft, start: Tensor, target: Tensor, loss: Loss, step_scale: float
+    field: FieldOf, draft: Draft, start: Tensor, target: Tensor, loss: Loss, step_scale: float
 ) -> Draft:
     """The draft after a Gauss–Newton step on the loss of ‖end − target‖², or the draft itself where none helps.
 
     Parameters
     ----------
-    denoiser : Denoiser
+    field : callable
     draft : Draft
     start, target : Tensor, shape (n, d)
         States at the first node, and where they should end.
@@ -61,22 +63,22 @@ def improved(
     """
     if draft.steps > MOST_STEPS:
         return draft
-    lowest, normal, downhill = equations(denoiser, draft, start, target, loss, step_scale)
+    lowest, normal, downhill = equations(field, draft, start, target, loss, step_scale)
     best = draft
     for candidate in candidates(draft, normal, downhill, step_scale) if math.isfinite(lowest) else ():
-        value = float(loss((integrated(denoiser, candidate, start) - target).square().sum(1)))
+        value = float(loss((integrated(field, candidate, start) - target).square().sum(1)))
         if value < lowest:
             best, lowest = candidate, value
     return best
 
 
 def equations(
-    denoiser: Denoiser, draft: Draft, start: Tensor, target: Tensor, loss: Loss, step_scale: float
+    field: FieldOf, draft: Draft, start: Tensor, target: Tensor, loss: Loss, step_scale: float
 ) -> tuple[float, Tensor, Tensor]:
     """The loss of a draft, and the normal equations of a step: a matrix and the direction down, in units of scales."""
     weights, by_node, by_blend = _weights(draft)
     parts = start.split(max(1, HELD // start.shape[1] ** 2))
-    found = [_linearised(denoiser, draft, part, weights) for part in parts]
+    found = [_linearised(field, draft, part, weights, step_scale > 0) for part in parts]
     end, of_weights, of_field = (torch.cat(each).cpu() for each in zip(*found, strict=True))
     of_nodes = torch.einsum("nimak,makp->nip", of_weights, by_node)
     of_nodes[:, :, :-1] += of_field
@@ -99,12 +101,10 @@ def candidates(draft: Draft, normal: Tensor, downhill: Tensor, step_scale: float
         yield draft.moved(longer, BLEND_SCALE * moves[draft.steps :].reshape(draft.steps, 2, -1))
 
 
-def integrated(denoiser: Denoiser, draft: Draft, start: Tensor) -> Tensor:
+def integrated(field: FieldOf, draft: Draft, start: Tensor) -> Tensor:
     """States at the last node, shape (n, d), of those at the first."""
     with torch.no_grad():
-        return draft.solver.integrate(
-            lambda u, y: denoiser.at(math.exp(u)).v_predictions(y), start, draft.nodes.tolist()
-        )
+        return draft.solver.integrate(lambda u, y: field(u).v_predictions(y), start, draft.nodes.tolist())
 
 
 def _weights(draft: Draft) -> tuple[Tensor, Tensor, Tensor]:
@@ -136,20 +136,21 @@ def _nodes_by_step(draft: Draft) -> Tensor:
 
 
 def _linearised(
-    denoiser: Denoiser, draft: Draft, start: Tensor, weights: Tensor
+    field: FieldOf, draft: Draft, start: Tensor, weights: Tensor, moving: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The end, shape (n, d), its derivatives by weights, (…, steps, 2, order), and by nodes through F, (…, steps).
 
     A step from node n predicts pₙ₊₁ = yₙ + Σⱼ wₙ₀ⱼ Fₙ₋ⱼ with Fₙ = F(pₙ), and once that is known there corrects
-    yₙ₊₁ = yₙ + Σⱼ wₙ₁ⱼ Fₙ₊₁₋ⱼ; the last p is the end.
+    yₙ₊₁ = yₙ + Σⱼ wₙ₁ⱼ Fₙ₊₁₋ⱼ; the last p is the end. Derivatives by nodes are zeros unless they are moving.
     """
     kept, jacobians, rates = list[Kept](), list[Tensor](), list[Tensor]()
     identity = torch.eye(start.shape[1], dtype=start.dtype, device=start.device)
 
     def v_prediction(u: float, y: Tensor) -> Tensor:
-        value, derivatives = denoiser.at(math.exp(u)).push_forward(y, identity)
+        value, derivatives = field(u).push_forward(y, identity)
         jacobians.append(derivatives.permute(1, 2, 0))
-        rates.append((denoiser.at(math.exp(u + F_DIFFERENCE)).v_prediction(y) - value) / F_DIFFERENCE)
+        later = field(u + F_DIFFERENCE).v_prediction(y) if moving else value
+        rates.append((later - value) / F_DIFFERENCE)
         return value
 
     with torch.no_grad():

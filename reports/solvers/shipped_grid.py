@@ -24,6 +24,7 @@ from latentflow.flow.descent import CalibrationObjective
 from latentflow.flow.drafts import SHIPPED, Draft
 from latentflow.flow.gauss_newton import (
     STEP_SCALE,
+    FieldOf,
     Loss,
     candidates,
     equations,
@@ -49,7 +50,7 @@ ACCURACY = 1e-6
 STEPS, STEPS_BACK = 5, 3
 TARGET = Path(__file__).resolve().parents[2] / "latentflow" / "flow" / SHIPPED
 
-Problem = tuple[Denoiser, Tensor, Tensor]
+Problem = tuple[FieldOf, Tensor, Tensor]
 
 
 def mixture(components: int, columns: int, widths: tuple[float, float], seed: int) -> tuple[Denoiser, Tensor]:
@@ -92,13 +93,13 @@ def lowered(
 ) -> tuple[Draft, float]:
     """The draft after Gauss–Newton steps on the mean loss over flows, and that loss."""
     for _ in range(steps):
-        found = [equations(denoiser, draft, x, target, loss, step_scale) for denoiser, x, target in problems]
+        found = [equations(field, draft, x, target, loss, step_scale) for field, x, target in problems]
         lowest, normal, downhill = (sum(part) / len(problems) for part in zip(*found, strict=True))
         best = draft
         for candidate in candidates(draft, normal, downhill, step_scale):
             value = sum(
-                float(loss((integrated(denoiser, candidate, x) - target).square().sum(1)))
-                for denoiser, x, target in problems
+                float(loss((integrated(field, candidate, x) - target).square().sum(1)))
+                for field, x, target in problems
             ) / len(problems)
             if value < lowest:
                 best, lowest = candidate, value
@@ -115,10 +116,10 @@ def shipped(flows: Sequence[tuple[Denoiser, Tensor]], start: float) -> dict[str,
     fourth[..., 0] = 1
     draft = Draft(np.log(blended_grid(*ends, LENGTHS[0])), fourth)
     objectives = [CalibrationObjective.of(*flow, ends, ACCURACY) for flow in flows]
-    there = [(each.denoiser, each.start, each.target) for each in objectives]
+    there = [(each.field, each.start, each.target) for each in objectives]
     for steps in LENGTHS:
         draft, value = lowered(draft.resampled(steps), there, STEPS, log_mean, STEP_SCALE)
-        back = [(denoiser, integrated(denoiser, draft, x), x) for denoiser, x, _ in there]
+        back = [(field, integrated(field, draft, x), x) for field, x, _ in there]
         draft = lowered(draft.returning, back, STEPS_BACK, mean_log, 0.0)[0].returning
         print(f"from {start:g}, {steps} steps: root mean squared error {math.exp(value / 2):.1e}", flush=True)
         found[f"{start:g}, {steps}"] = table(draft)
