@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from latentflow.analysis.trajectory_report import ROWS, trajectory_report
+from latentflow.analysis.trajectory_report import DEFAULT_ROWS, trajectory_report
 from latentflow.report.terminal.trajectory import trajectory_lines
 from latentflow.report.terminal.words import field
 from latentflow.report.trajectory_page import write_trajectories
@@ -27,7 +27,7 @@ PAGE = Page(".trajectories.html")
 @click.option(
     "--rows",
     type=click.IntRange(min=20),
-    default=ROWS,
+    default=DEFAULT_ROWS,
     show_default=True,
     help="Trajectories to follow, and training and held-out rows to look at; denoising losses take eight times as many "
     "rows.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import numpy as np
 
-from latentflow.analysis.comparison.traverse import EXTENT, STEPS, traverse
+from latentflow.analysis.comparison.traverse import DEFAULT_EXTENT, DEFAULT_STEPS, traverse
 from latentflow.report.terminal.model import doubts
 from latentflow.report.terminal.words import count, field, names
 from latentflow.report.traverse_page import write_traverse
@@ -17,7 +17,7 @@ from .pages import Page
 from .progress import busy
 
 PAGE = Page(".traverse.html", "--table-output", "table", ".csv")
-MOST = 4  # columns named of one latent
+COLUMNS_NAMED = 4  # of one latent
 
 
 @click.command("traverse")
@@ -28,14 +28,14 @@ MOST = 4  # columns named of one latent
 @click.option(
     "--extent",
     type=click.FloatRange(min=0, min_open=True, max=6),
-    default=EXTENT,
+    default=DEFAULT_EXTENT,
     show_default=True,
     help="How far from its median a latent runs, either way.",
 )
 @click.option(
     "--steps",
     type=click.IntRange(min=2, max=1001),
-    default=STEPS,
+    default=DEFAULT_STEPS,
     show_default=True,
     help="Values that each latent takes.",
 )
@@ -55,7 +55,9 @@ def command(job: Job, latents: tuple[str, ...] | None, extent: float, steps: int
         traversal = traverse(model, latents=latents, t=np.linspace(-extent, extent, steps))
         write_traverse(traversal, page, table, subject=job.data.name)
     moved = {
-        name: {traversal.columns[j]: float(traversal.swing[i, j]) for j in traversal.strongest(i, MOST)}
+        name: {
+            traversal.columns[j]: float(traversal.swing[i, j]) for j in traversal.strongest(i, COLUMNS_NAMED)
+        }
         for i, name in enumerate(traversal.latent_names)
     }
     result = {

@@ -24,106 +24,106 @@ def collect_alerts(model: Any, material: Material, evidence: Evidence) -> tuple[
     """All alerts that hold: about the rows, the columns, the fit, and what the fit itself warned of."""
     rows = evidence.rows
     treatments = [treatment.to_dict() for treatment in model.preprocessor.treatments]
-    found = [
+    alerts = [
         *about_rows(material.choice, rows),
         *about_columns(treatments),
         *about_fit(evidence, material.encoding.latents, int(np.count_nonzero(material.encoding.far))),
     ]
     error = getattr(material.encoding, "trace_error", None)
     if error is not None:
-        found.append(
+        alerts.append(
             f"Log-determinants were estimated along random directions, without bias: that adds a standard error of "
             f"{error:.2g} nats to the mean −log p, which its interval holds."
         )
-    return tuple(found + [text for text in model.record.get("warnings") or () if text not in found])
+    return tuple(alerts + [text for text in model.record.get("warnings") or () if text not in alerts])
 
 
 def about_rows(choice: Choice, rows: Rows) -> list[str]:
     """Few rows, training rows among them, rows of another table, rows that are alike."""
-    found = []
+    alerts = []
     if rows.n_eval < FEW_ROWS:
-        found.append(
+        alerts.append(
             f"Only {rows.n_eval} rows were evaluated: intervals are wide and tests weak, and below "
             f"{FEW_ROWS} rows no figure here should carry a conclusion."
         )
     if choice.which == "all" and choice.same_table:
-        found.append(
+        alerts.append(
             "All rows of the fitted table were evaluated, training rows among them: figures look better "
             "than on new rows. Use the held-out rows instead."
         )
     if choice.which == "all" and not choice.same_table:
-        found.append(
+        alerts.append(
             "This is not the table the model was fitted on: all its rows were evaluated, and PCA, FastICA "
             "and the Gaussian were fitted on these same rows, which favours them."
         )
     if choice.thinned:
-        found.append(f"{rows.n_eval} evenly spaced rows of {choice.thinned} were evaluated.")
+        alerts.append(f"{rows.n_eval} evenly spaced rows of {choice.thinned} were evaluated.")
     if rows.dependent:
-        found.append(
+        alerts.append(
             f"Neighbouring rows are alike (lag-1 autocorrelation {rows.lag1:.2f}): {rows.n_eval} rows are "
             f"worth about {rows.effective_n:.0f} independent ones in the slowest column. Intervals use "
             f"blocks of {rows.block or 1} rows, and dependence is judged against circular shifts."
         )
     if rows.dependent and rows.mode == "random":
-        found.append(
+        alerts.append(
             "Rows are autocorrelated but were split at random, so held-out rows have training rows as "
             "neighbours and look better than they are; fit again with --split blocked."
         )
-    return found
+    return alerts
 
 
 def about_columns(treatments: Sequence[Mapping[str, Any]]) -> list[str]:
     """Dependent, constant and tied columns, from what the preprocessor says it did to each."""
-    found = []
+    alerts = []
     constant = [t["name"] for t in treatments if t.get("role") == "constant"]
     dependent = [t["name"] for t in treatments if t.get("role") == "dependent"]
     tied = [t["name"] for t in _flowing(treatments) if _is_tied(t)]
     if dependent:
-        found.append(
+        alerts.append(
             f"{named(dependent)} follow{_s(dependent)} exactly from other columns and {_is(dependent)} left "
             "out: with them the total correlation of the raw columns would be infinite."
         )
     if constant:
-        found.append(f"{named(constant)} {_is(constant)} constant and left out.")
+        alerts.append(f"{named(constant)} {_is(constant)} constant and left out.")
     if tied:
-        found.append(
+        alerts.append(
             f"{named(tied)} hold{_s(tied)} repeated values: they are spread evenly within their own step, "
             "and structure finer than that step is neither in the data nor in these figures."
         )
-    return found
+    return alerts
 
 
 def about_fit(evidence: Evidence, latents: np.ndarray, far: int) -> list[str]:
     """Repeated rows, rows far outside the training data, a FastICA that did not converge, over-fitting."""
-    found = []
+    alerts = []
     rows, ica, overfit = evidence.rows, evidence.fastica, evidence.overfit
     if rows.n_eval <= latents.shape[1]:
-        found.append(
+        alerts.append(
             f"{rows.n_eval} rows were evaluated for {latents.shape[1]} latents: with no more rows than latents "
             "neither pairs nor the whole can be judged well; evaluate more rows."
         )
     repeated = min(tied_fraction(column) for column in latents.T)
     if repeated > REPEATED:
-        found.append(
+        alerts.append(
             f"{100 * repeated:.1f} % of the evaluated rows are repeats of others: they count as rows of "
             "their own, and intervals are too narrow by that much."
         )
     if far > 0:
-        found.append(
+        alerts.append(
             f"{far} of {rows.n_eval} evaluated rows lie far outside the training data, where the map is a "
             "guess."
         )
     if not ica.converged:
-        found.append(
+        alerts.append(
             f"FastICA did not converge, so the comparison with it is with what it reached. {ica.note}"
         )
     if overfit is not None and overfit.low > OVERFIT_PER_COLUMN * latents.shape[1]:
-        found.append(
+        alerts.append(
             f"Over-fitting: −log p is {overfit.estimate:.2f} nats worse on held-out rows than on training "
             "rows. More rows, fewer steps or a smaller network would narrow this; the figures here are from "
             "held-out rows."
         )
-    return found
+    return alerts
 
 
 def tied_share(treatments: Sequence[Mapping[str, Any]]) -> float:

@@ -98,9 +98,9 @@ def prepare(
     table = open_for(model, X)
     flow_columns = tuple(str(model.columns[i]) for i in model.preprocessor.kept)
     if len(flow_columns) < 2:
-        found = f"'{flow_columns[0]}' is the only one" if flow_columns else "there is none"
+        what_varies = f"'{flow_columns[0]}' is the only one" if flow_columns else "there is none"
         raise DataError(
-            f"independence needs at least two columns that vary and do not follow from one another; {found}"
+            f"independence needs at least two columns that vary and do not follow from one another; {what_varies}"
         )
     choice = choose_rows(model, table, rows)
     values, kept = read_complete(table, choice.evaluate, missing)

@@ -25,13 +25,13 @@ from latentflow.statistics.serial import serial_structure
 from latentflow.statistics.thinning import thin
 
 #: Trajectories that are followed, and rows of each kind that are looked at, unless told otherwise.
-ROWS = 500
+DEFAULT_ROWS = 500
 #: Denoising losses are cheap, and vary more from row to row: they are taken at so many times as many rows.
 LOSSES = 8
 #: Training rows that make up the empirical denoiser, at most.
 MOST_POINTS = 20_000
 #: Euler steps by which samples are judged.
-STEPS = (5, 10, 20, 40, 80, 160)
+STEP_COUNTS = (5, 10, 20, 40, 80, 160)
 #: Rows, points and steps of the check of the mean-shift identity.
 IDENTITY = (16, 2000, 10)
 
@@ -67,7 +67,7 @@ class TrajectoryReport(Result):
 
 
 def trajectory_report(
-    model: FittedFlow, X: Any, *, rows: int = ROWS, missing: str = "error", seed: int = 0
+    model: FittedFlow, X: Any, *, rows: int = DEFAULT_ROWS, missing: str = "error", seed: int = 0
 ) -> TrajectoryReport:
     """Follow trajectories of a fitted model, and hold its score against its training rows.
 
@@ -117,7 +117,7 @@ def trajectory_report(
         )
     start, end = model.tensor(paths.sampling[0]), model.tensor(paths.sampling[-1])
     some = model.tensor(thin(rest, max(rows, FEWEST_ROWS)))
-    steps = step_convergence(model.denoiser, start, end, some, low, high, STEPS)
+    steps = step_convergence(model.denoiser, start, end, some, low, high, STEP_COUNTS)
     return TrajectoryReport(
         n_columns=len(model.columns),
         n_latents=model.preprocessor.n_flow,

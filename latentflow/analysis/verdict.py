@@ -185,43 +185,43 @@ def _about_axes(evidence: Evidence) -> tuple[str, ...]:
 def likely_causes(evidence: Evidence) -> list[str]:
     """Why the latents may have gained nothing, and what to try; never empty."""
     rows, d = evidence.rows, max(len(evidence.latents.columns), 1)
-    found = []
+    causes = []
     if rows.n_train < FEW_ROWS_PER_COLUMN * d:
-        found.append(
+        causes.append(
             f"Likely cause: too few rows ({rows.n_train} trained a model of {d} columns). Try more rows, "
             "fewer columns (--columns), or the leading directions only (--components)."
         )
     if evidence.overfit is not None and evidence.overfit.low > max(0.1, evidence.log_prob_gain.estimate):
-        found.append(
+        causes.append(
             f"Likely cause: over-fitting (−log p is {told(evidence.overfit)} worse on rows that were held "
             "out). Try fewer steps (--steps) or a smaller network (--width, --depth)."
         )
     if still_falling(evidence.history.get("validation_loss", ())):
-        found.append(
+        causes.append(
             "Likely cause: under-trained (the validation loss was still falling at the end). Try --preset "
             "best, more --steps, or a larger --time-budget."
         )
     if rows.dependent:
         split = ", and fit with --split blocked" if rows.mode == "random" else ""
-        found.append(
+        causes.append(
             f"Possible cause: neighbouring rows are alike (lag-1 autocorrelation {rows.lag1:.2f}), so "
             f"{rows.n_eval} rows say as much as about {rows.effective_n:.0f}. Try a longer recording{split}."
         )
     if evidence.tied_columns >= MANY_TIES:
-        found.append(
+        causes.append(
             f"Possible cause: ties ({100 * evidence.tied_columns:.0f} % of the columns hold repeated values, "
             "which were spread at random within their step). Try the data before rounding."
         )
     if (
         evidence.ledger.entry("fastica").removed.low > 0.0
-        and not found
+        and not causes
         and evidence.against_ica.excludes() is False
     ):
-        found.append(
+        causes.append(
             "The data may simply be a linear mixture, on which FastICA has removed what there is to remove; "
             "the pairwise figures say how much is left."
         )
-    return found or [
+    return causes or [
         "No single cause stands out. Try --preset best, or another --seed, and compare the two reports."
     ]
 
@@ -279,12 +279,12 @@ def _joint_sentence(joint: JointDependence) -> str:
 
 def _peer_sentences(ledger: Ledger) -> list[str]:
     """Where another method than FastICA removed more than the latents, said plainly."""
-    found = []
+    sentences = []
     for entry in ledger.entries:
         gap = ledger.differences.get(f"latents-{entry.name}")
         if entry.name not in ("raw", "pca", "fastica", "latents") and gap is not None and gap.high < 0.0:
-            found.append(f"{entry.label} removed {figure(-gap.estimate)} nats more than the latents.")
-    return found
+            sentences.append(f"{entry.label} removed {figure(-gap.estimate)} nats more than the latents.")
+    return sentences
 
 
 def _ledger_sentence(latents: Interval, ica: Interval) -> str:

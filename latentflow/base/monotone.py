@@ -3,6 +3,8 @@ r"""Increasing functions of each coordinate by itself, many sets side by side, w
 t(u) = a u + Σₖ (bₖ/cₖ) tanh(cₖ(u − mₖ)) + o with a, bₖ, cₖ > 0 has the slope t′ = a + Σₖ bₖ (1 − tanh²). Every sum over
 rows that the gradient wants is one of Tᵖ, p = 1, 2, 3, T = tanh(…), against the gradients that come in, so the way back
 is a few matrix products and no hyperbolic function.
+
+They are our own: scipy's monotone interpolators are not trained, and zuko's transforms, optional, go back by autograd.
 """
 
 from __future__ import annotations

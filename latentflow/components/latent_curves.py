@@ -19,23 +19,23 @@ from latentflow.score.tensors import as_array
 Floats = NDArray[np.float64]
 
 #: Up to this many coordinates a velocity is solved from the whole Jacobian, which then costs less than corrections.
-WHOLE = 64
+WHOLE_JACOBIAN_UP_TO = 64
 #: Corrections of a velocity before the whole Jacobian is taken for it after all.
-CORRECTIONS = 12
+MOST_CORRECTIONS = 12
 #: Largest |(∂E/∂x) x′ − v| to stop at: the share of a speed that is left.
-TOLERANCE = 1e-4
-#: Knots lie between −EXTENT and EXTENT: one normal draw in 150 000 is farther out.
-EXTENT = 4.5
+VELOCITY_TOLERANCE = 1e-4
+#: Knots lie between −FARTHEST_KNOT and FARTHEST_KNOT: one normal draw in 150 000 is farther out.
+FARTHEST_KNOT = 4.5
 #: Knots that are spread evenly at first; the others go where they help most, in rounds that double their number.
-EVEN = 17
+EVEN_KNOTS = 17
 #: Parts that a piece is cut into at most in one round, so that a jump does not take every knot.
-PARTS = 4
+MOST_PARTS = 4
 #: What a decoded knot may leave of its latent, in units of the latents, before it is not believed.
-RESIDUAL = 1e-3
+LARGEST_RESIDUAL = 1e-3
 #: A whitened point beyond this multiple of the farthest training row has left the data.
-FAR = 1.5
+LARGEST_REACH = 1.5
 #: A speed counts for at most so many times the steeper chord beside its knot, and as many times less than the flatter.
-CHORDS = 8.0
+CHORD_RATIO = 8.0
 _TINY = 1e-9  # of arc length per unit of the latent, so that it always increases
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
 
@@ -87,10 +87,10 @@ def curve_points(flow: ProbabilityFlow, z: Tensor, directions: Tensor) -> CurveP
 
 def _velocities(flow: ProbabilityFlow, z: Tensor, x: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
     """x′ with E′(x) x′ = v, and the largest |E′(x) x′ − v| of each row."""
-    if z.shape[1] <= WHOLE:
+    if z.shape[1] <= WHOLE_JACOBIAN_UP_TO:
         return _solved(flow, x, directions)
     velocity, defect = _corrected(flow, z, x, directions)
-    for part in torch.nonzero(~(defect <= TOLERANCE))[:, 0].split(64):
+    for part in torch.nonzero(~(defect <= VELOCITY_TOLERANCE))[:, 0].split(64):
         velocity[part], defect[part] = _solved(flow, x[part], directions[part])
     return velocity, defect
 
@@ -105,8 +105,8 @@ def _corrected(flow: ProbabilityFlow, z: Tensor, x: Tensor, directions: Tensor) 
     velocity = flow.decode_along(z, directions)
     rest = directions - flow.encode_along(x, velocity)
     defect = rest.abs().amax(1)
-    rows = torch.nonzero(defect > TOLERANCE)[:, 0]
-    for _ in range(CORRECTIONS):
+    rows = torch.nonzero(defect > VELOCITY_TOLERANCE)[:, 0]
+    for _ in range(MOST_CORRECTIONS):
         if len(rows) == 0:
             break
         candidate = velocity[rows] + flow.decode_along(z[rows], rest[rows])
@@ -115,7 +115,7 @@ def _corrected(flow: ProbabilityFlow, z: Tensor, x: Tensor, directions: Tensor) 
         rows = rows[better]
         velocity[rows], rest[rows] = candidate[better], remains[better]
         defect[rows] = rest[rows].abs().amax(1)
-        rows = rows[defect[rows] > TOLERANCE]
+        rows = rows[defect[rows] > VELOCITY_TOLERANCE]
     return velocity, defect
 
 
@@ -145,8 +145,8 @@ class AxisCurves:
         interpolated. A curve ends before a knot that does not decode, or whose point lies farther out than one and a
         half times ``reach``, the largest norm of a whitened training row.
         """
-        even = min(EVEN, (knots - 1) // 2 * 2 + 1)
-        span = np.tile(np.linspace(-EXTENT, EXTENT, even), (len(rotation), 1))
+        even = min(EVEN_KNOTS, (knots - 1) // 2 * 2 + 1)
+        span = np.tile(np.linspace(-FARTHEST_KNOT, FARTHEST_KNOT, even), (len(rotation), 1))
         curves, good = _decoded(flow, rotation, span, reach)
         if not good.all():
             ends = _believed(span, good)
@@ -179,7 +179,9 @@ class AxisCurves:
         before = np.concatenate([mean[:, :1], mean], axis=1)
         after = np.concatenate([mean, mean[:, -1:]], axis=1)
         exact = np.linalg.norm(self.velocity, axis=2)
-        return np.clip(exact, np.minimum(before, after) / CHORDS, np.maximum(before, after) * CHORDS)
+        return np.clip(
+            exact, np.minimum(before, after) / CHORD_RATIO, np.maximum(before, after) * CHORD_RATIO
+        )
 
     def refined(self, flow: ProbabilityFlow, rotation: Floats, reach: float, more: int) -> AxisCurves:
         """With ``more`` further knots a latent, where the arc length is least well interpolated."""
@@ -250,7 +252,7 @@ def _divided(errors: Floats, more: int) -> NDArray[np.intp]:
     parts = np.ones(errors.shape, np.intp)
     rows = np.arange(len(errors))
     for _ in range(more):
-        parts[rows, np.argmax(np.where(parts < PARTS, errors / parts**4.0, -1.0), axis=1)] += 1
+        parts[rows, np.argmax(np.where(parts < MOST_PARTS, errors / parts**4.0, -1.0), axis=1)] += 1
     return parts
 
 
@@ -262,7 +264,7 @@ def _decoded(
     axes = flow.tensor(np.repeat(rotation.T, m, axis=0))
     points = curve_points(flow, flow.tensor(t.reshape(-1, 1)) * axes, axes)
     x, velocity, residual = map(as_array, (points.x, points.velocity, points.residual))
-    good = (residual <= RESIDUAL) & (np.linalg.norm(x, axis=1) <= FAR * reach)
+    good = (residual <= LARGEST_RESIDUAL) & (np.linalg.norm(x, axis=1) <= LARGEST_REACH * reach)
     return AxisCurves(t, x.reshape(k, m, k), velocity.reshape(k, m, k)), good.reshape(k, m)
 
 

@@ -30,7 +30,7 @@ from latentflow.statistics.thinning import thin
 Floats = NDArray[np.float64]
 
 #: Rows whose mean is taken, at most: so many Jacobians, and so many tangents of the flow.
-ROWS, TANGENTS = 1000, 20_000
+MOST_ROWS, MOST_TANGENTS = 1000, 20_000
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class MeanJacobians:
         MeanJacobians
         """
         k = preprocessor.n_flow
-        most = int(np.clip(TANGENTS // k, 16, ROWS))
+        most = int(np.clip(MOST_TANGENTS // k, 16, MOST_ROWS))
         rows = thin(X, most)
         continuous = preprocessor.continuous(rows)
         inside, slopes = (

@@ -8,6 +8,9 @@ t ↦ decode(latent i = t, the others at their median 0) runs through whitened s
 is monotone in t too. Where whitened rows are a rotation of independent sources the curve is a straight line along the
 mixing direction of the source, and s_i is that source itself, at unit variance, up to its sign. The offset gives every
 source mean zero over the training rows.
+
+The monotone rational quadratic is our own: scipy's PchipInterpolator is a cubic that picks its own slopes and has no
+simple inverse, and zuko's spline, an optional dependency, keeps its knots in a box with slope 1 beyond it.
 """
 
 from __future__ import annotations
@@ -25,13 +28,13 @@ from latentflow.flow.probability_flow import ProbabilityFlow
 Floats = NDArray[np.float64]
 
 #: Points decoded for all latents together, and the fewest and most knots of one.
-BUDGET = 2900
-FEWEST, MOST = 17, 145
+MOST_POINTS = 2900
+FEWEST_KNOTS, MOST_KNOTS = 17, 145
 
 
 def knots_for(latents: int) -> int:
     """Knots of each of so many latents: 145 up to 20 of them, then 2 900 over their number, at least 17."""
-    return int(np.clip(BUDGET // latents, FEWEST, MOST))
+    return int(np.clip(MOST_POINTS // latents, FEWEST_KNOTS, MOST_KNOTS))
 
 
 @dataclass(frozen=True)
@@ -89,8 +92,8 @@ class SourceScale:
         curves = AxisCurves.follow(flow, rotation, knots=knots or knots_for(len(rotation)), reach=reach)
         lengths = curves.lengths()
         positions = np.cumsum(np.pad(lengths, ((0, 0), (1, 0))), axis=1)
-        found = cls(curves.t, positions, curves.speeds(lengths))
-        return found.centred(latents)
+        scale = cls(curves.t, positions, curves.speeds(lengths))
+        return scale.centred(latents)
 
     def centred(self, latents: Floats) -> SourceScale:
         """The same scale with sources of mean zero over these latents, shape (n, k)."""

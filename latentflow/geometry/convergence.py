@@ -76,14 +76,14 @@ def step_convergence(
     steps : sequence of int
     """
     end, data = as_array(converged), as_array(rows)
-    found = []
+    convergences = []
     for count in steps:
         with torch.no_grad():
             samples = as_array(euler_sampling(denoiser, start, np.geomspace(sigma_max, sigma_min, count + 1)))
         error = float(np.linalg.norm(samples - end, axis=1).mean() / math.sqrt(end.shape[1]))
         energy, excess = energy_distance(samples, data), energy_difference(samples, end, data)
-        found.append(StepConvergence(count, energy, excess, error))
-    return tuple(found)
+        convergences.append(StepConvergence(count, energy, excess, error))
+    return tuple(convergences)
 
 
 def energy_distance(x: Floats, y: Floats) -> Interval:

@@ -104,7 +104,7 @@ def score_deviation(
     noise = [torch.as_tensor(rng.standard_normal(rows.shape)).to(rows) for rows in (train, held_out)]
     sets = list(zip((train, held_out), noise, strict=True))
     happenings = [_happenings(rows, draws) for rows, draws in sets]
-    found, losses = [], []
+    levels, losses = [], []
     for sigma in map(float, sigmas):
         raw = [_losses(denoiser, rows, draws, sigma) for rows, draws in sets]
         terms = [_compared(denoiser, empirical, *_some(pair, compared), sigma) for pair in sets]
@@ -114,10 +114,10 @@ def score_deviation(
         seen, unseen = _bootstrapped(losses[-1], rng, block)
         low, high = np.percentile(1 - seen / unseen, [2.5, 97.5])
         gap = Interval(float(1 - losses[-1][0].mean() / losses[-1][1].mean()), float(low), float(high))
-        found.append(
+        levels.append(
             DeviationLevel(sigma, dev, dev_out, loss, loss_out, gap, by_heart.estimate, by_heart_out.estimate)
         )
-    return ScoreDeviation(tuple(found), _in_nats(losses, sigmas, train.shape[1], rng, block))
+    return ScoreDeviation(tuple(levels), _in_nats(losses, sigmas, train.shape[1], rng, block))
 
 
 def mean_shift(points: Floats, x: Floats, sigma: float) -> Floats:

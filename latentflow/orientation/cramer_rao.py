@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 #: Mean and standard deviation of n bᵀ Γ⁻¹ b of a normal sample.
 NORMAL_MEAN, NORMAL_SPREAD = 8.05, 8.14
 #: How much of the sum of two of them, less their means, counts as chance: three standard deviations.
-CHANCE = 3.0 * 2**0.5 * NORMAL_SPREAD
+CHANCE_INFORMATION = 3.0 * 2**0.5 * NORMAL_SPREAD
 
 
 def angle_error(components: Floats) -> Floats:
@@ -40,7 +40,7 @@ def angle_error(components: Floats) -> Floats:
     own = _information(components) - NORMAL_MEAN
     information = own[:, None] + own[None, :]
     error = np.full(information.shape, np.pi / 4)
-    clear = information > CHANCE
+    clear = information > CHANCE_INFORMATION
     error[clear] = np.minimum(1 / np.sqrt(information[clear]), np.pi / 4)
     np.fill_diagonal(error, 0.0)
     return error

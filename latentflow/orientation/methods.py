@@ -36,12 +36,12 @@ from latentflow.statistics.thinning import thin
 LIKELIHOOD_ROWS = 1_000
 #: Share of the flow's advantage over linear ICA that layers must reach to count as right, and nats a row and
 #: coordinate that they may then be short of it: right ones are by 0.01 at the most, and too few layers by more.
-EXPLAINED, SHORT = 0.9, 0.02
+EXPLAINED_SHARE, LARGEST_SHORTFALL = 0.9, 0.02
 #: Nats a row and coordinate by which a larger model of the mixture must be better to be taken for that alone.
-ADVANTAGE = 0.01
+LEAST_ADVANTAGE = 0.01
 #: Mean |cosine| of two sets of axes from which they count as much the same, and as the same: of two or three axes any
 #: other ones are often much the same by chance.
-AGREE, SAME = 0.9, 0.99
+MUCH_THE_SAME, THE_SAME = 0.9, 0.99
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -152,8 +152,8 @@ def flow_log_prob(material: Material) -> Floats:
 
 def enough(of_flow: Floats, of_linear: Floats, k: int) -> float:
     """Mean log p, nats, from which layers of k coordinates count as right: they explain what the flow does, nearly."""
-    most = of_linear.mean() + EXPLAINED * (of_flow - of_linear).mean()
-    return float(max(most, of_flow.mean() - SHORT * k))
+    most = of_linear.mean() + EXPLAINED_SHARE * (of_flow - of_linear).mean()
+    return float(max(most, of_flow.mean() - LARGEST_SHORTFALL * k))
 
 
 def from_ica(material: Material, axes: ICAAxes) -> Orientation:
@@ -205,14 +205,14 @@ def one_more_layer(material: Material, two: GaussianizationFit, right: float = -
     gain = float((three.log_prob - two.log_prob).mean())
     if two.log_prob.mean() < right:
         return three if gain > 0 else two
-    if clearly_above(three.log_prob, two.log_prob, ADVANTAGE * material.x.shape[1]):
+    if clearly_above(three.log_prob, two.log_prob, LEAST_ADVANTAGE * material.x.shape[1]):
         return three
     if gain > 0 and right > -np.inf:
         axes = metric(material).rotation
         with_two, with_three = (
             agreement(procrustes(material.z, fit.latents(material.x)), axes) for fit in (two, three)
         )
-        if with_two < AGREE and with_three >= SAME:
+        if with_two < MUCH_THE_SAME and with_three >= THE_SAME:
             return three
     return two
 

@@ -20,7 +20,7 @@ from latentflow.statistics.matrices import symmetric_log
 Floats = NDArray[np.float64]
 
 #: Standard deviations within which a difference between two axes counts as chance.
-CHANCE = 3.0
+CHANCE_DEVIATIONS = 3.0
 
 
 def moment_angle_error(turned: Floats, counts: NDArray[np.intp], weights: Floats) -> Floats:
@@ -81,8 +81,8 @@ def _out_of_sample(
     weighted = weights[:, None, None] * _apart(np.log(learned))
     # how far the parts' log-variances lie off those of all, to first order
     noise = _apart(_variances(new, new_counts, axes) / measured).var(axis=0, ddof=1) / len(new)
-    # as improbable as CHANCE standard deviations of a normal variable
-    threshold = float(stats.t.isf(stats.norm.sf(CHANCE), (len(new) - 1) * len(weights)))
+    # as improbable as CHANCE_DEVIATIONS standard deviations of a normal variable
+    threshold = float(stats.t.isf(stats.norm.sf(CHANCE_DEVIATIONS), (len(new) - 1) * len(weights)))
     return (weighted * _apart(np.log(measured))).sum(0), threshold * np.sqrt((weighted**2 * noise).sum(0))
 
 
@@ -118,7 +118,7 @@ def clear_curvature(turned: Floats) -> Floats:
         of_halves.append(curvatures(axes.T @ new @ axes, axes.T @ own @ axes))
     signal = np.mean(of_halves, axis=0)
     # the more planes, the larger the differences by which the other half is weighed
-    chance = CHANCE * np.sqrt(len(signal) / 2) * _chance(turned)
+    chance = CHANCE_DEVIATIONS * np.sqrt(len(signal) / 2) * _chance(turned)
     return np.where(signal > chance, signal, 0.0)
 
 

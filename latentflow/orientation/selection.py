@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from latentflow.base.fastica import ICAAxes, ica_axes
 from latentflow.base.gaussianization import GaussianizationFit
 from latentflow.orientation.methods import (
-    ADVANTAGE,
-    AGREE,
+    LEAST_ADVANTAGE,
+    MUCH_THE_SAME,
     Material,
     clearly_above,
     enough,
@@ -33,10 +33,10 @@ from latentflow.score.networks import has_axes, is_separable
 FEWEST_ROWS = 1_000
 #: Nats a row and coordinate by which two layers must be better than a linear model where the flow has found no bend:
 #: in mixtures of two layers they are by 0.06 to 0.24, and by 0 to 0.05 in mixtures that are not, linear or smooth.
-FAR = 0.08
+ADVANTAGE_WITHOUT_BEND = 0.08
 #: And where it has found one, but layers are ahead of a linear model by less than this, they are not believed: of so
 #: slight a bend three layers of twenty latents have explained all along wrong axes.
-SLIGHT = 0.05
+ADVANTAGE_WITH_BEND = 0.05
 
 Floats = NDArray[np.float64]
 
@@ -70,7 +70,7 @@ def choose(material: Material) -> Orientation:
         "log_prob_linear": float(of_linear.mean()),
     }
     levels = f"log p of validation rows, whitened: flow {of_flow.mean():.2f} nats, linear ICA {of_linear.mean():.2f}"
-    if is_separable(material.network) or not clearly_above(of_flow, of_linear, ADVANTAGE * k):
+    if is_separable(material.network) or not clearly_above(of_flow, of_linear, LEAST_ADVANTAGE * k):
         best = max(of_flow, of_linear, key=np.mean)
         return _without_the_flow(material, components, best, figures, levels)
     reason = "no small model tried explains the rows"
@@ -80,7 +80,7 @@ def choose(material: Material) -> Orientation:
         levels = _with_layers(layers, figures, levels)
         if layers.log_prob.mean() >= right:
             reason = "a few layers of linear ICA explain the rows about as well as the flow"
-            if (layers.log_prob - of_linear).mean() >= SLIGHT * k:
+            if (layers.log_prob - of_linear).mean() >= ADVANTAGE_WITH_BEND * k:
                 return _because(from_layers(material, layers), f"{reason} ({levels})", figures)
             reason += ", but the mixture bends so little that wrong axes may do so too"
     decoder_axes = metric(material)
@@ -88,7 +88,9 @@ def choose(material: Material) -> Orientation:
     figures["agreement_metric_ica"] = both
     reason += ", so the axes of the decoder metric are taken; "
     reason += (
-        "FastICA's axes are much the same, which is no proof" if both >= AGREE else "FastICA has other axes"
+        "FastICA's axes are much the same, which is no proof"
+        if both >= MUCH_THE_SAME
+        else "FastICA has other axes"
     )
     reason += f", the mean |cosine| is {both:.2f}"
     return _because(decoder_axes, f"{reason} ({levels})", figures)
@@ -101,7 +103,7 @@ def _without_the_flow(
     k = material.x.shape[1]
     if _layers_are_tried(k):
         layers = layered_fits(material, 2)[0]
-        far = clearly_above(layers.log_prob, of_linear, FAR * k)
+        far = clearly_above(layers.log_prob, of_linear, ADVANTAGE_WITHOUT_BEND * k)
         if far:
             layers = one_more_layer(material, layers)
         levels = _with_layers(layers, figures, levels)

@@ -18,7 +18,7 @@ from latentflow.report import numbers
 from latentflow.report.drawing import PALETTE, axes_in, printable, styled, title
 from latentflow.report.maps import MAPS
 
-FAR = 3.0  # times the span of the inner 98 % of the points: a frame that would be wider is cut to those
+INNER_SPANS = 3.0  # times the span of the inner 98 % of the points: a frame that would be wider is cut to it
 NAME_CHARACTERS = 24
 
 
@@ -81,7 +81,7 @@ def framed(values: np.ndarray) -> tuple[float, float, np.ndarray]:
     """Bounds of a frame for ``values`` and the values moved to its edge where they lie beyond it.
 
     The frame holds everything, unless a few far values would squeeze the others together: then it reaches
-    ``FAR`` spans of the inner 98 % from their middle.
+    ``INNER_SPANS`` spans of the inner 98 % from their middle.
     """
     values = np.asarray(values, dtype=float)
     low, high = (float(bound) for bound in np.quantile(values, [0.01, 0.99]))
@@ -90,7 +90,7 @@ def framed(values: np.ndarray) -> tuple[float, float, np.ndarray]:
     if span <= 0:
         span = max(most - least, abs(most) * 1e-3, 1e-12)
     middle = 0.5 * (low + high)
-    least, most = max(least, middle - FAR / 2 * span), min(most, middle + FAR / 2 * span)
+    least, most = max(least, middle - INNER_SPANS / 2 * span), min(most, middle + INNER_SPANS / 2 * span)
     margin = 0.04 * max(most - least, span * 0.1)
     return least - margin, most + margin, np.clip(values, least, most)
 

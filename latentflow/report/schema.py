@@ -80,10 +80,10 @@ _NAMES: dict[Any, str] = {
 def schema_text() -> str:
     """All documents, in Markdown; a record that several hold is told of in the first."""
     parts: list[str] = []
-    told: set[type[Result]] = set()
+    documented: set[type[Result]] = set()
     for introduction, outermost in DOCUMENTS:
-        new = [record for record in dict.fromkeys(records_in(outermost)) if record not in told]
-        told.update(new)
+        new = [record for record in dict.fromkeys(records_in(outermost)) if record not in documented]
+        documented.update(new)
         parts += [introduction, *map(_section, new)]
     return "\n".join(parts)
 

@@ -10,7 +10,7 @@ from latentflow.analysis.comparison.traverse import Traverse
 from latentflow.report.drawing import PALETTE, axes_in, short_names
 from latentflow.report.svg import default_style
 
-LINES = 4  # columns drawn of one latent
+COLUMNS_DRAWN = 4  # of one latent
 _WIDTH, _HEIGHT = 3.7, 2.5  # inches
 _STYLES = (("accent", "-", 2.2), ("ink", "-", 1.3), ("ink", "--", 1.3), ("muted", ":", 1.6))
 _APART = 0.085  # of the height of the axes between the middles of two labels
@@ -36,7 +36,7 @@ def _lines(traverse: Traverse, latent: int) -> Figure:
     figure = Figure(figsize=(_WIDTH, _HEIGHT))
     axes = axes_in(figure, 8.5)
     figure.subplots_adjust(left=0.14, right=0.68, bottom=0.19, top=0.96)
-    shown = traverse.strongest(latent, LINES)
+    shown = traverse.strongest(latent, COLUMNS_DRAWN)
     middle = int(np.argmin(np.abs(traverse.t)))
     ends: list[float] = []
     axes.axhline(0, color=PALETTE["line"], linewidth=0.8, zorder=0)

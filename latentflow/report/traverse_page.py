@@ -14,15 +14,15 @@ from latentflow.report.numbers import many
 from latentflow.report.page import Drawing, Section, drawing, render
 from latentflow.report.traverse_figure import is_picture, traverse_figure
 
-PANELS = 64  # latents drawn; the table has all
-COLUMNS = 4  # told in numbers under each drawing
+LATENTS_DRAWN = 64  # the table has all
+COLUMNS_NAMED = 4  # with numbers under each drawing
 
 
 def _about(traverse: Traverse) -> dict[str, Any]:
     return {
         "share": float(ndtr(traverse.t[-1]) - ndtr(traverse.t[0])),
         "n_latents": len(traverse.latent_names),
-        "n_drawn": min(PANELS, len(traverse.latent_names)),
+        "n_drawn": min(LATENTS_DRAWN, len(traverse.latent_names)),
     }
 
 
@@ -37,19 +37,19 @@ def _panels(traverse: Traverse) -> dict[str, Any]:
                         traverse.columns[column],
                         *(_short(traverse.values[index, at, column]) for at in _ends(traverse)),
                     )
-                    for column in traverse.strongest(index, COLUMNS)
+                    for column in traverse.strongest(index, COLUMNS_NAMED)
                 ],
             }
-            for index, name in enumerate(traverse.latent_names[:PANELS])
+            for index, name in enumerate(traverse.latent_names[:LATENTS_DRAWN])
         ]
     }
 
 
 def _drawings(traverse: Traverse) -> list[Drawing]:
     drawn = []
-    for index, name in enumerate(traverse.latent_names[:PANELS]):
+    for index, name in enumerate(traverse.latent_names[:LATENTS_DRAWN]):
         moved = (
-            ", ".join(traverse.columns[column] for column in traverse.strongest(index, COLUMNS))
+            ", ".join(traverse.columns[column] for column in traverse.strongest(index, COLUMNS_NAMED))
             or "no column"
         )
         alt = f"How the data change as {name} runs from {traverse.t[0]:g} to {traverse.t[-1]:g}: most of all {moved}"

@@ -8,7 +8,7 @@ from scipy.stats import t as student
 
 from latentflow.statistics.interval import Interval
 
-LEVEL = 0.95
+CONFIDENCE_LEVEL = 0.95
 CHUNK_NUMBERS = 4_000_000  # floats held at a time: 32 MB
 
 
@@ -58,7 +58,7 @@ def intervals(
     blocks lacks.
     """
     draws = bootstrap_means(terms, rng, n_boot, block)
-    tail = 50.0 * (1.0 - LEVEL)
+    tail = 50.0 * (1.0 - CONFIDENCE_LEVEL)
     low, high = np.percentile(draws, [tail, 100.0 - tail], axis=0)
     means = terms.mean(axis=0)
     if block is not None and block > 1:

@@ -10,7 +10,7 @@ def coarse():
     """Trajectories on sixteen intervals and samples of few steps: figures are tested elsewhere."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("latentflow.analysis.trajectory_report.INTERVALS", 16)
-        patch.setattr("latentflow.analysis.trajectory_report.STEPS", (3, 6))
+        patch.setattr("latentflow.analysis.trajectory_report.STEP_COUNTS", (3, 6))
         yield
 
 

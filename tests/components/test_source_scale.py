@@ -139,7 +139,7 @@ def test_a_bent_curve_is_measured_by_its_arc_length():
 @pytest.mark.parametrize("whole", [True, False])
 def test_velocities_are_those_of_finite_differences(whole, monkeypatch):
     if not whole:
-        monkeypatch.setattr(axis_curves, "WHOLE", 0)
+        monkeypatch.setattr(axis_curves, "WHOLE_JACOBIAN_UP_TO", 0)
     flow, step = bent(), 1e-5
     z = torch.tensor(np.random.default_rng(1).normal(size=(30, 2)))
     directions = torch.tensor([[0.6, 0.8]], dtype=torch.float64).expand(30, 2)

@@ -72,7 +72,7 @@ def test_the_direction_down_is_that_of_automatic_differentiation(draft, loss, mo
     gradient = torch.cat([STEP_SCALE * by_step, BLEND_SCALE * by_blend.flatten()])
     assert value == pytest.approx(float(exact.detach()), rel=1e-10)
     # the loss is of squares, whose gradient is twice the slope times the miss
-    torch.testing.assert_close(-2 * downhill, gradient, rtol=5e-3, atol=1e-5)
+    torch.testing.assert_close(-2 * downhill, gradient, rtol=5e-3, atol=1e-4)
     assert (torch.linalg.eigvalsh(normal) > -1e-10).all()
 
 
@@ -110,18 +110,19 @@ def test_steps_go_down_and_a_draft_that_none_helps_stays():
 def test_grid_and_blend_together_do_better_than_either_alone(monkeypatch):
     start = rows(80)
     target, left = converged(start), {}
+    first = Draft(np.log(log_uniform_grid(*ENDS, 12)), np.zeros((2, 12, 2, 3)))
     for name, step_scale, blend_scale in (
         ("both", STEP_SCALE, BLEND_SCALE),
         ("grid", STEP_SCALE, 0.0),
         ("blend", 0.0, BLEND_SCALE),
     ):
         monkeypatch.setattr(gauss_newton, "BLEND_SCALE", blend_scale)
-        draft = Draft.shipped(ENDS, 12)
+        draft = first
         for _ in range(4):
             draft = improved(oracle(), draft, start, target, log_mean, step_scale)
         left[name] = float((integrated(oracle(), draft, start) - target).norm(dim=1).mean())
         if not step_scale:
-            np.testing.assert_allclose(draft.nodes, Draft.shipped(ENDS, 12).nodes, rtol=1e-12)
+            np.testing.assert_allclose(draft.nodes, first.nodes, rtol=1e-12)
     assert left["both"] < 0.9 * min(left["grid"], left["blend"])
 
 

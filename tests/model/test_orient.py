@@ -92,7 +92,7 @@ def quick(request, monkeypatch):
             return SourceScale(own, own, np.ones_like(own))
 
         monkeypatch.setattr("latentflow.model.orient.SourceScale.fit", identity)
-    monkeypatch.setattr("latentflow.components.mean_jacobians.ROWS", 30)
+    monkeypatch.setattr("latentflow.components.mean_jacobians.MOST_ROWS", 30)
     monkeypatch.setattr("latentflow.orientation.jacobians.MOST_ROWS", 200)
 
 

@@ -13,9 +13,9 @@ from latentflow.base.fastica import ICAAxes, ica_axes
 from latentflow.base.initialisation import curves_to_normal
 from latentflow.orientation import methods as orientation_ways
 from latentflow.orientation import selection as orientation_choice
-from latentflow.orientation.methods import SHORT, Material, from_layers, layered_fits, linear_fit
+from latentflow.orientation.methods import LARGEST_SHORTFALL, Material, from_layers, layered_fits, linear_fit
 from latentflow.orientation.record import Orientation, agreement
-from latentflow.orientation.selection import FAR, SLIGHT, choose
+from latentflow.orientation.selection import ADVANTAGE_WITH_BEND, ADVANTAGE_WITHOUT_BEND, choose
 from latentflow.statistics.ranks import normal_scores
 
 ROWS, LATENTS = 10_000, 4
@@ -114,13 +114,13 @@ def test_a_separable_flow_is_a_linear_model_however_likely(chosen):
     ],
 )
 def test_a_bend_that_the_flow_has_not_found_is_given_layers(chosen, stage, level):
-    found = chosen(replace(stage, layers=level + 1.01 * FAR * LATENTS))
+    found = chosen(replace(stage, layers=level + 1.01 * ADVANTAGE_WITHOUT_BEND * LATENTS))
     assert found.method == "gaussianization"
     assert "has found no bend" in found.reason
     assert found.details["bend_found"] is False
     assert "3 layers of it" in found.reason
     # smooth mixtures, and chance, make them a little likelier
-    less = chosen(replace(stage, layers=level + 0.99 * FAR * LATENTS))
+    less = chosen(replace(stage, layers=level + 0.99 * ADVANTAGE_WITHOUT_BEND * LATENTS))
     assert less.method in ("ica", "jacobian")
     assert "2 layers of it" in less.reason
     # nor are any tried in many dimensions
@@ -140,7 +140,7 @@ def test_layers_that_explain_what_the_flow_explains_are_taken(chosen):
 
 def test_most_of_a_great_advantage_is_not_all_of_it(chosen):
     """Layers of which one is missing can explain nearly all that a strong bend makes, along wrong axes."""
-    short = SHORT * LATENTS
+    short = LARGEST_SHORTFALL * LATENTS
     assert chosen(Stage(flow=-4.0, linear=-9.0, layers=-4 - 0.99 * short)).method == "gaussianization"
     found = chosen(Stage(flow=-4.0, linear=-9.0, layers=-4 - 1.01 * short))
     assert found.method == "metric"
@@ -150,7 +150,7 @@ def test_most_of_a_great_advantage_is_not_all_of_it(chosen):
 
 
 def test_layers_that_explain_a_slight_bend_are_not_believed(chosen):
-    bend = SLIGHT * LATENTS
+    bend = ADVANTAGE_WITH_BEND * LATENTS
     assert chosen(Stage(flow=-5 + bend, linear=-5.0, layers=-5 + 1.01 * bend)).method == "gaussianization"
     found = chosen(Stage(flow=-5 + bend, linear=-5.0, layers=-5 + 0.99 * bend))
     assert found.method == "metric"
@@ -239,7 +239,9 @@ def test_or_as_likely_with_the_axes_of_the_metric_that_two_layers_lack(more):
 
 def test_enough_is_most_of_what_the_flow_has_over_linear_ica_and_not_far_from_it():
     assert orientation_ways.enough(np.full(5, -4.0), np.full(5, -5.0), 9) == pytest.approx(-4.1)
-    assert orientation_ways.enough(np.full(5, -4.0), np.full(5, -5.0), 2) == pytest.approx(-4 - 2 * SHORT)
+    assert orientation_ways.enough(np.full(5, -4.0), np.full(5, -5.0), 2) == pytest.approx(
+        -4 - 2 * LARGEST_SHORTFALL
+    )
 
 
 def test_layers_start_where_derivatives_say_and_find_the_sources(monkeypatch):

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium on this mac
 def address(fitted_folder, model, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("latentflow.analysis.trajectory_report.INTERVALS", 16)
-        patch.setattr("latentflow.analysis.trajectory_report.STEPS", (3, 6))
+        patch.setattr("latentflow.analysis.trajectory_report.STEP_COUNTS", (3, 6))
         report = trajectory_report(model, open_table(fitted_folder / "data.h5"), rows=30)
     path = tmp_path_factory.mktemp("page") / "trajectories.html"
     path.write_text(render_trajectories(report, subject="data.h5", json_name="x.json"), encoding="utf-8")

@@ -9,7 +9,7 @@ import pytest
 from latentflow.analysis.comparison.traverse import Traverse
 from latentflow.errors import DataError
 from latentflow.report.traverse_figure import is_picture, traverse_figure
-from latentflow.report.traverse_page import PANELS, render_traverse, write_traverse
+from latentflow.report.traverse_page import LATENTS_DRAWN, render_traverse, write_traverse
 
 
 def record(k=3, columns=("volts <b>", "amps", "still"), shape=None):
@@ -77,9 +77,9 @@ def test_lines_are_changes_from_the_middle_in_standard_deviations():
 
 
 def test_many_latents_are_cut_and_it_says_so():
-    page = render_traverse(record(k=PANELS + 2), subject="data.h5", table_name="x.csv")
-    assert page.count("<svg") == PANELS
-    assert f"all {PANELS + 2}" in page
+    page = render_traverse(record(k=LATENTS_DRAWN + 2), subject="data.h5", table_name="x.csv")
+    assert page.count("<svg") == LATENTS_DRAWN
+    assert f"all {LATENTS_DRAWN + 2}" in page
 
 
 def test_nothing_half_written_is_left(tmp_path):

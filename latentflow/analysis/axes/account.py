@@ -162,12 +162,12 @@ def determination(angle_error: np.ndarray, names: Sequence[str]) -> tuple[Latent
     """
     k = len(names)
     errors = np.where(np.eye(k, dtype=bool), -1.0, angle_error)
-    found = []
+    latents = []
     for index, name in enumerate(names):
         other = int(np.argmax(errors[index]))
         largest = max(float(errors[index, other]), 0.0)
-        found.append(LatentDetermination(name, largest, names[other] if k > 1 else None, _words(largest)))
-    return tuple(found)
+        latents.append(LatentDetermination(name, largest, names[other] if k > 1 else None, _words(largest)))
+    return tuple(latents)
 
 
 def undetermined_planes(angle_error: np.ndarray, names: Sequence[str]) -> tuple[tuple[str, str], ...]:
@@ -224,11 +224,11 @@ def conclusion(orientation: Orientation, undetermined: Sequence[tuple[str, str]]
 
 
 def _named(planes: Sequence[tuple[str, str]]) -> str:
-    told = [f"within the plane of {first} and {second}" for first, second in planes[:PLANES_NAMED]]
-    more = len(planes) - len(told)
+    phrases = [f"within the plane of {first} and {second}" for first, second in planes[:PLANES_NAMED]]
+    more = len(planes) - len(phrases)
     if more:
-        told.append(f"{more} more")
-    return told[0] if len(told) == 1 else f"{', '.join(told[:-1])} and {told[-1]}"
+        phrases.append(f"{more} more")
+    return phrases[0] if len(phrases) == 1 else f"{', '.join(phrases[:-1])} and {phrases[-1]}"
 
 
 def _evidence(orientation: Orientation, fastica: FastICASummary, network: Mapping[str, Any]) -> str:

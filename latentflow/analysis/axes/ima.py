@@ -13,7 +13,7 @@ from latentflow.statistics.thinning import thin
 
 MOST_ROWS = 1_000
 FEWEST_ROWS = 50
-NUMBERS = 20_000  # rows × coordinates: each row costs one pass of the flow per coordinate
+MOST_JACOBIAN_COLUMNS = 20_000  # rows × coordinates: each row costs one pass of the flow per coordinate
 
 
 def ima_terms(encoder_jacobian: np.ndarray, rotation: np.ndarray) -> np.ndarray:
@@ -74,7 +74,7 @@ def ima_contrast(
         Rows used: evenly spaced, at most 1 000, and fewer in many dimensions.
     """
     k = model.preprocessor.n_flow
-    most = max(FEWEST_ROWS, min(MOST_ROWS, NUMBERS // max(k, 1)))
+    most = max(FEWEST_ROWS, min(MOST_ROWS, MOST_JACOBIAN_COLUMNS // max(k, 1)))
     picked = thin(np.arange(len(X)), most)
     x, _ = model.preprocessor.forward(X[picked])
     start = torch.as_tensor(x[:, :k], dtype=model.dtype, device=model.device)

@@ -107,17 +107,17 @@ def fit_fastica(train: np.ndarray, seed: int = 0) -> ICABaseline:
         As :func:`pca_whitening`.
     """
     whitening = pca_whitening(train)
-    found = ica_axes(whitening.transform(train)[0], seed) if train.shape[1] > 1 else ICAAxes(np.eye(1), True)
-    unmixing = LinearMap(whitening.mean, whitening.weights @ found.rotation, whitening.log_det)
-    return ICABaseline(unmixing, found.converged, found.iterations, _note(found, len(train)))
+    axes = ica_axes(whitening.transform(train)[0], seed) if train.shape[1] > 1 else ICAAxes(np.eye(1), True)
+    unmixing = LinearMap(whitening.mean, whitening.weights @ axes.rotation, whitening.log_det)
+    return ICABaseline(unmixing, axes.converged, axes.iterations, _note(axes, len(train)))
 
 
-def _note(found: ICAAxes, n: int) -> str:
+def _note(axes: ICAAxes, n: int) -> str:
     """How FastICA went, in one sentence or two."""
-    rows = "" if found.rows in (0, n) else f" Fitted on {found.rows} evenly spaced rows of {n}."
-    left = f", {TIMES[found.turns]} from a saddle point on" if found.turns else ""
-    if not found.converged:
-        return f"Did not converge in {found.starts} starts; the run with the least dependence is shown.{rows}"
-    if found.starts > 1:
-        return f"Converged only at start {found.starts}, within {found.iterations} iterations{left}.{rows}"
-    return f"Converged within {found.iterations} iterations{left}.{rows}"
+    rows = "" if axes.rows in (0, n) else f" Fitted on {axes.rows} evenly spaced rows of {n}."
+    left = f", {TIMES[axes.turns]} from a saddle point on" if axes.turns else ""
+    if not axes.converged:
+        return f"Did not converge in {axes.starts} starts; the run with the least dependence is shown.{rows}"
+    if axes.starts > 1:
+        return f"Converged only at start {axes.starts}, within {axes.iterations} iterations{left}.{rows}"
+    return f"Converged within {axes.iterations} iterations{left}.{rows}"

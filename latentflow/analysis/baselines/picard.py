@@ -42,7 +42,7 @@ def fit_picard(train: np.ndarray, seed: int = 0) -> ICABaseline | None:
     n, d = train.shape
     rows = thin(np.arange(n), max(FIT_NUMBERS // d, 20 * d))
     white = whitening.transform(train[rows])[0]
-    converged, told = False, ""
+    converged, note = False, ""
     for start in range(STARTS):
         with warnings.catch_warnings(record=True) as caught, threadpool_limits(1, user_api="blas"):
             warnings.simplefilter("always")
@@ -59,10 +59,10 @@ def fit_picard(train: np.ndarray, seed: int = 0) -> ICABaseline | None:
         converged = not any("did not converge" in str(entry.message) for entry in caught)
         if converged:
             break
-    told = "Converged" if converged else "Did not converge"
-    told += f" within {ITERATIONS} iterations"
+    note = "Converged" if converged else "Did not converge"
+    note += f" within {ITERATIONS} iterations"
     if start > 0:
-        told += f" from {'another start' if converged else f'any of {STARTS} starts'}"
-    told += "." if len(rows) == n else f". Fitted on {len(rows)} evenly spaced rows of {n}."
+        note += f" from {'another start' if converged else f'any of {STARTS} starts'}"
+    note += "." if len(rows) == n else f". Fitted on {len(rows)} evenly spaced rows of {n}."
     turned = whitening.weights @ nearest_orthogonal(unmixing).T
-    return ICABaseline(LinearMap(whitening.mean, turned, whitening.log_det), converged, int(n_iter), told)
+    return ICABaseline(LinearMap(whitening.mean, turned, whitening.log_det), converged, int(n_iter), note)

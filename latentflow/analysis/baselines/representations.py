@@ -55,19 +55,19 @@ def fit_peers(names: Sequence[str], train: np.ndarray, seed: int) -> tuple[Peer,
     unknown = [name for name in names if name not in PEERS]
     if unknown:
         raise DataError(f"peer {unknown[0]!r} is not known: choose from {', '.join(PEERS)}")
-    found = []
+    peers = []
     if "picard" in names:
         picard = fit_picard(train, seed)
         if picard is None:
             raise DataError("the peer picard needs python-picard: pip install '.[peers]'")
-        found.append(Peer("picard", "Picard", picard, "picard", picard.note))
+        peers.append(Peer("picard", "Picard", picard, "picard", picard.note))
     if "spline_flow" in names:
         flow = fit_spline_flow(train, seed)
         if flow is None:
             raise DataError("the peer spline_flow needs zuko: pip install '.[peers]'")
         note = f"zuko's neural spline flow, best of its own validation at step {flow.steps}."
-        found.append(Peer("spline_flow", "Spline flow", flow, "flow", note))
-    return tuple(found)
+        peers.append(Peer("spline_flow", "Spline flow", flow, "flow", note))
+    return tuple(peers)
 
 
 def represent(

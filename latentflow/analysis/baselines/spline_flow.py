@@ -18,7 +18,7 @@ BATCH = 512
 RATE = 1e-3
 VALIDATION_SHARE = 0.1
 CHECKS = 20
-CHUNK = 8192
+CHUNK_ROWS = 8192
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class SplineFlow:
         values, log_dets = [], []
         with torch.no_grad():
             transform = self.flow().transform
-            for part in torch.as_tensor(white, dtype=torch.float32).split(CHUNK):
+            for part in torch.as_tensor(white, dtype=torch.float32).split(CHUNK_ROWS):
                 z, log_det = transform.call_and_ladj(part)
                 values.append(z.double().numpy())
                 log_dets.append(log_det.double().numpy())
@@ -111,9 +111,9 @@ def _train(
         optimizer.step()
         if step % every == 0 or step == steps:
             with torch.no_grad():
-                found = float(-flow().log_prob(judged).mean())
-            if found < best:
-                best, reached, state = found, step, _copied(flow)
+                validation_loss = float(-flow().log_prob(judged).mean())
+            if validation_loss < best:
+                best, reached, state = validation_loss, step, _copied(flow)
     return best, reached, state
 
 

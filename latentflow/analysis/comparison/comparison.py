@@ -205,7 +205,7 @@ def _compared(
         for i, j, between in zip(own.tolist(), other.tolist(), gaps, strict=True)
         if (bounds[0][i], bounds[1][j]) != (None, None)
     }
-    found = [
+    compared = [
         ComparedLatent(
             name=name,
             component=None if j is None else names[j],
@@ -220,7 +220,7 @@ def _compared(
         for i, name, j in ((i, name, partner.get(i)) for i, name in enumerate(latent_names))
     ]
     left = tuple(names[j] for j in range(len(names)) if j not in partner.values())
-    return tuple(found), left
+    return tuple(compared), left
 
 
 def _bounds(terms: np.ndarray) -> list[float | None]:
@@ -232,70 +232,70 @@ def _read(components: Any, key: str | None, n_rows: int) -> tuple[str, np.ndarra
     """The user's components: what they are called, their values (n, m), and a name for each."""
     if isinstance(components, str | os.PathLike):
         table = open_table(Path(components), key=key)
-        told, values, names = Path(components).name, table.read(), tuple(map(str, table.columns))
+        source, values, names = Path(components).name, table.read(), tuple(map(str, table.columns))
     else:
         values = np.asarray(components, dtype=np.float64)
         values = values[:, None] if values.ndim == 1 else values
-        told, names = "the components given", tuple(f"component{i:02d}" for i in range(values.shape[-1]))
+        source, names = "the components given", tuple(f"component{i:02d}" for i in range(values.shape[-1]))
     if values.ndim != 2 or len(values) != n_rows:
         raise DataError(
-            f"{told}: {len(values)} rows of components do not go with the {n_rows} rows of the table; give one row "
+            f"{source}: {len(values)} rows of components do not go with the {n_rows} rows of the table; give one row "
             "for each row of the table, in its order"
         )
     finite = np.isfinite(values).all(axis=1)
     if not finite.all():
         raise DataError(
-            f"{told}: row {int(np.argmin(finite))} has a missing or infinite component; fill or drop it"
+            f"{source}: row {int(np.argmin(finite))} has a missing or infinite component; fill or drop it"
         )
-    return told, values, names
+    return source, values, names
 
 
-def _refuse_flat(values: np.ndarray, names: Sequence[str], told: str) -> None:
+def _refuse_flat(values: np.ndarray, names: Sequence[str], source: str) -> None:
     flat = np.flatnonzero(np.ptp(values, axis=0) == 0.0)
     if len(flat):
         raise DataError(
-            f"{told}: component '{names[flat[0]]}' has a single value on these rows; leave it out"
+            f"{source}: component '{names[flat[0]]}' has a single value on these rows; leave it out"
         )
 
 
 def _notes_on_bounds(compared: Sequence[ComparedLatent]) -> tuple[str, ...]:
     bounds = [row.dependence for row in compared]
     bounds += [row.component_dependence for row in compared if row.component is not None]
-    found = []
+    notes = []
     if None in bounds:
-        found.append(
+        notes.append(
             "Where no figure stands for the dependence, nothing stood out from chance to the bound, which is no proof "
             "of independence: it does not see every kind of dependence, nor what is too weak to show in so many rows."
         )
     if any(bound is not None and bound <= -NOTHING_LEARNED for bound in bounds):
-        found.append(
+        notes.append(
             "A bound below 0 says nothing of the dependence: what one half of the rows taught did not hold in the "
             "other. Where there is one, what the latent adds says nothing either."
         )
-    return tuple(found)
+    return tuple(notes)
 
 
 def _notes(model: Any, material: Material, *, own: bool) -> tuple[str, ...]:
-    found = []
+    notes = []
     if is_anchored(model.orientation):
-        found.append(
+        notes.append(
             "The latents were aligned with ICA components, so that their agreement with these is no evidence for "
             "either."
         )
     if model.orientation.arbitrary:
-        found.append(
+        notes.append(
             "The latents were not oriented: their axes are arbitrary, and so is every match (latentflow orient)."
         )
     started = started_from_ica(model.orientation, model.network)
     if started:
-        found.append(
+        notes.append(
             f"The {started} started from FastICA's, so that a high agreement with ICA components is weaker evidence "
             "than two ways that never met."
         )
     if not own and not material.ica.converged:
-        found.append("FastICA did not converge: this compares with where it stopped.")
+        notes.append("FastICA did not converge: this compares with where it stopped.")
     if material.choice.which == "all" and material.choice.same_table:
-        found.append("Training rows are among the rows compared, on which both look better than on new rows.")
+        notes.append("Training rows are among the rows compared, on which both look better than on new rows.")
     if own and material.choice.which == "held out":
-        found.append("Only rows that the fit held out are compared; the components may have seen them.")
-    return tuple(found)
+        notes.append("Only rows that the fit held out are compared; the components may have seen them.")
+    return tuple(notes)

@@ -183,9 +183,9 @@ def expected_seconds(model: Any, runs: int, preset: str | None = None) -> float:
 
 def common_split(model: Any, complete: np.ndarray) -> Split:
     """The split of the model's fit, for the complete rows (n,) of its table."""
-    told = model.record["split"]
+    split = model.record["split"]
     roles = np.asarray(model.roles)[complete]
-    return Split(roles, told["mode"], told["lag1"], told["gap"], told["block_rows"])
+    return Split(roles, split["mode"], split["lag1"], split["gap"], split["block_rows"])
 
 
 def _refuse_unknown_order(
@@ -243,8 +243,8 @@ def _runs(
 def _fastica(material: Material, runs: int, seed: int) -> tuple[Agreement, int]:
     fits = [material.ica, *(fit_fastica(material.train, seed + more) for more in range(1, runs))]
     codes = [fit.transform(material.continuous)[0] for fit in fits]
-    found = agreement(codes, names_of("ica", codes[0].shape[1]), "FastICA")
-    return found, sum(fit.converged for fit in fits)
+    ica_agreement = agreement(codes, names_of("ica", codes[0].shape[1]), "FastICA")
+    return ica_agreement, sum(fit.converged for fit in fits)
 
 
 def _spread(log_probs: np.ndarray) -> float:
@@ -258,9 +258,9 @@ def _sentences(runs: Sequence[Run], latents: Agreement, fastica: Agreement, *, o
         words: sum(row.words == words for row in latents.coordinates)
         for words in ("stable", "fairly stable", "unstable")
     }
-    told = [f"{number} {words}" for words, number in counts.items() if number]
+    counted = [f"{number} {words}" for words, number in counts.items() if number]
     sentences = [
-        f"Over {latents.n_runs} fits, of {len(latents.coordinates)} latents are {', '.join(told)} (mean matched "
+        f"Over {latents.n_runs} fits, of {len(latents.coordinates)} latents are {', '.join(counted)} (mean matched "
         f"|Spearman| {latents.mean:.3f}; FastICA from as many starting points {fastica.mean:.3f})."
     ]
     taken = 1.0 - latents.distance_rotated / max(latents.distance, 1e-300)
@@ -285,18 +285,18 @@ def _on_orientations(runs: Sequence[Run]) -> list[str]:
     """What the ways in which the latents were turned mean for their agreement."""
     ways = [run.orientation for run in runs]
     anchored = sum(run.anchored for run in runs)
-    found = []
+    notes = []
     if len(set(ways)) > 1:
-        found.append(
+        notes.append(
             f"The runs were turned in different ways ({', '.join(ways)}): differences between their axes are those of "
             "the ways too."
         )
     if set(ways) == {"none"}:
-        found.append(
+        notes.append(
             "The latents were not oriented: their axes come from the whitening, which all fits share, so that "
             "agreement says that the map is stable and nothing of components."
         )
     elif anchored:
         which = "The latents" if anchored == len(runs) else f"The latents of {anchored} of {len(runs)} runs"
-        found.append(f"{which} are aligned with ICA components: their agreement is in part that of FastICA.")
-    return found
+        notes.append(f"{which} are aligned with ICA components: their agreement is in part that of FastICA.")
+    return notes

@@ -18,7 +18,7 @@ from latentflow.statistics.records import Result
 Floats = NDArray[np.float64]
 
 #: From the 2 % to the 98 % point of a normal latent, with its median in the middle.
-EXTENT, STEPS = 2.0, 9
+DEFAULT_EXTENT, DEFAULT_STEPS = 2.0, 9
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,9 @@ def traverse(
     if unknown:
         known = model.latent_names
         raise DataError(f"the model has no latent {unknown[0]!r}; it has {known[0]} to {known[-1]}")
-    times = np.asarray(np.linspace(-EXTENT, EXTENT, STEPS) if t is None else t, dtype=np.float64)
+    times = np.asarray(
+        np.linspace(-DEFAULT_EXTENT, DEFAULT_EXTENT, DEFAULT_STEPS) if t is None else t, dtype=np.float64
+    )
     if times.ndim != 1 or len(times) < 2 or not np.isfinite(times).all():
         raise DataError("a latent runs through two values at the least, all of them finite")
     which = [model.latent_names.index(name) for name in chosen]

@@ -101,13 +101,13 @@ def confirm_pairs(
     varies = np.ptp(values, axis=0) > 0.0
     chosen = [pair for pair in strongest if varies[first[pair]] and varies[second[pair]]][:most]
     width = None if block is None else -(-block // stride)
-    found = []
+    confirmations = []
     for pair in chosen:
         i, j = int(first[pair]), int(second[pair])
         x, y = normal_scores(values[:, [i, j]]).T
         distance = distance_dependence(x, y, block=width)
         untied = (_untied_scores(values[:, column], rng) for column in (i, j))
-        found.append(
+        confirmations.append(
             PairConfirmation(
                 i=i,
                 j=j,
@@ -123,7 +123,7 @@ def confirm_pairs(
                 n_rows=len(values),
             )
         )
-    return tuple(found)
+    return tuple(confirmations)
 
 
 def _untied_scores(column: np.ndarray, rng: np.random.Generator) -> np.ndarray:

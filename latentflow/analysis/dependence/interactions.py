@@ -13,7 +13,7 @@ import numpy as np
 
 from latentflow.analysis.dependence.hermite import DEGREES
 
-LEAST, MOST = 8, 64  # products kept
+FEWEST_PRODUCTS, MOST_PRODUCTS = 8, 64  # products kept
 TRAINING_ROWS_PER_PRODUCT = 10
 TRIPLE_WORK = 1e10  # multiplications spent on triples; beyond it they are screened on fewer rows
 SHRINK_AT_LEAST = 1e-3
@@ -75,7 +75,7 @@ def choose_interactions(functions: np.ndarray) -> Interactions:
     m = functions.shape[1]
     d = len(functions) // DEGREES
     precision, log_det = _shrunk_precision(functions[::DEGREES])
-    most = max(LEAST, min(MOST, m // TRAINING_ROWS_PER_PRODUCT))
+    most = max(FEWEST_PRODUCTS, min(MOST_PRODUCTS, m // TRAINING_ROWS_PER_PRODUCT))
     pairs, of_pairs = _strongest_pairs(functions, most)
     triples, of_triples = _strongest_triples(functions[::DEGREES], most)
     tried = (DEGREES**2 * d * (d - 1) / 2, d * (d - 1) * (d - 2) / 6)
@@ -86,7 +86,7 @@ def choose_interactions(functions: np.ndarray) -> Interactions:
         ]
     )
     ranked = np.argsort(-evidence, kind="stable")
-    kept = ranked[: int(np.clip((evidence > 1.0).sum(), LEAST, most))]
+    kept = ranked[: int(np.clip((evidence > 1.0).sum(), FEWEST_PRODUCTS, most))]
     in_pairs, in_triples = kept[kept < len(pairs)], kept[kept >= len(pairs)]
     order = np.argsort(-evidence[np.concatenate([in_pairs, in_triples])], kind="stable")
     return Interactions(pairs[in_pairs], triples[in_triples - len(pairs)], order, precision, log_det)
@@ -107,15 +107,15 @@ def _strongest_triples(first: np.ndarray, most: int) -> tuple[np.ndarray, np.nda
     d = len(first)
     rows = int(np.clip(TRIPLE_WORK / d**3, 500, first.shape[1]))
     first = first[:, :: max(1, first.shape[1] // rows)]
-    found, strengths = [np.empty((0, 3), dtype=int)], [np.empty(0)]
+    candidates, strengths = [np.empty((0, 3), dtype=int)], [np.empty(0)]
     for i in range(d - 2):
         rest = first[i + 1 :]
         moments = np.triu(np.abs((rest * first[i]) @ rest.T), 1)
         best = _largest(moments.ravel(), most)
         second, third = np.unravel_index(best, moments.shape)
-        found.append(np.stack([np.full_like(second, i), second + i + 1, third + i + 1], axis=1))
+        candidates.append(np.stack([np.full_like(second, i), second + i + 1, third + i + 1], axis=1))
         strengths.append(moments.ravel()[best] / np.sqrt(first.shape[1]))
-    triples, strength = np.concatenate(found), np.concatenate(strengths)
+    triples, strength = np.concatenate(candidates), np.concatenate(strengths)
     best = _largest(strength, most)
     return triples[best], strength[best]
 

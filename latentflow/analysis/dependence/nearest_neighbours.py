@@ -14,7 +14,7 @@ from scipy.stats import t as student
 from latentflow.statistics.interval import Interval
 
 NEIGHBOURS = 5
-PARTS = (4, 10)  # at least, at most
+FEWEST_AND_MOST_PARTS = (4, 10)
 ROWS_PER_PART = 75
 _STRICTLY = 1.0 - 1e-9  # a neighbour at the very radius stays outside it, whatever rounding does
 
@@ -40,7 +40,7 @@ def mutual_information(x: np.ndarray, y: np.ndarray, *, block: int | None = None
     """
     estimate = nearest_neighbour_information(x, y)
     n = len(x)
-    number = int(np.clip(n // ROWS_PER_PART, *PARTS))
+    number = int(np.clip(n // ROWS_PER_PART, *FEWEST_AND_MOST_PARTS))
     rows = np.arange(n)
     parts = np.array_split(rows, number) if block is not None else [rows[p::number] for p in range(number)]
     spread = float(np.std([nearest_neighbour_information(x[part], y[part]) for part in parts], ddof=1))

@@ -22,10 +22,10 @@ from latentflow.analysis.dependence.hermite import DEGREES, hermite_functions
 from latentflow.analysis.dependence.shifts import shift_variances
 from latentflow.statistics.thinning import thin
 
-NODES = 64  # of the quadrature over u
+MOST_NODES = 64  # of the quadrature over u
 MOST_FIT_ROWS = 4_000
 PRECISION = 10.0  # of the normal prior on every coefficient, in independent rows
-CHANCE = 0.05  # that anything stands out of what is unrelated to a coordinate
+FALSE_ALARM_RATE = 0.05  # that anything stands out of what is unrelated to a coordinate
 STOPPING = {"maxiter": 100, "ftol": 1e-7, "gtol": 1e-5}
 
 
@@ -96,15 +96,15 @@ def _standing_out(functions: np.ndarray, variances: np.ndarray, d: int) -> np.nd
     tests = DEGREES * DEGREES * (d - 1)
     score = np.abs(cross) / np.sqrt(variances)
     best = score.reshape(d, DEGREES, DEGREES * d).max(axis=1)
-    found = best > norm.isf(0.5 * CHANCE / tests)
-    found &= ~np.repeat(np.eye(d, dtype=bool), DEGREES, axis=1)
-    return np.asarray(found)
+    standing_out = best > norm.isf(0.5 * FALSE_ALARM_RATE / tests)
+    standing_out &= ~np.repeat(np.eye(d, dtype=bool), DEGREES, axis=1)
+    return np.asarray(standing_out)
 
 
 def _nodes(own: np.ndarray, column: np.ndarray) -> np.ndarray:
     """The coordinate's functions (4, nodes) at evenly spaced ranks of its own values."""
     n = len(column)
-    at = ((np.arange(min(NODES, n)) + 0.5) * n / min(NODES, n)).astype(int)
+    at = ((np.arange(min(MOST_NODES, n)) + 0.5) * n / min(MOST_NODES, n)).astype(int)
     return np.asarray(own[:, np.argsort(column, kind="stable")[at]])
 
 
@@ -128,8 +128,8 @@ def _fit(own: np.ndarray, design: np.ndarray, nodes: np.ndarray, precision: floa
         return float(value) / n, gradient.ravel() / n
 
     start = np.zeros(shape[0] * shape[1])
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", options=STOPPING)
-    return np.asarray(found.x).reshape(shape)
+    optimum = minimize(loss, start, jac=True, method="L-BFGS-B", options=STOPPING)
+    return np.asarray(optimum.x).reshape(shape)
 
 
 def _terms(coefficients: np.ndarray, own: np.ndarray, design: np.ndarray, nodes: np.ndarray) -> np.ndarray:

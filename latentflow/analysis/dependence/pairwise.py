@@ -169,9 +169,9 @@ def spanning_tree_bound(values: np.ndarray, *, block: int | None = None) -> Inte
         return Interval(0.0, 0.0, 0.0)
     # Neighbouring rows of a series would carry the choice over from one half to the other.
     halves = [values[: n // 2], values[n // 2 :]] if block is not None else [values[::2], values[1::2]]
-    found = [_moments(half, shifts=block is not None) for half in halves]
+    moments = [_moments(half, shifts=block is not None) for half in halves]
     estimates, variances = [], []
-    for chooser, judge in ((found[0], found[1]), (found[1], found[0])):
+    for chooser, judge in ((moments[0], moments[1]), (moments[1], moments[0])):
         edges = _heaviest_tree(chooser.effect)
         estimates.append(float(judge.effect[edges].sum()))
         variances.append(_tree_variance(judge, edges, block))

@@ -9,7 +9,7 @@ from scipy.special import gammaln, hyp1f1
 
 from latentflow.analysis.dependence.shifts import surprise
 
-CHUNK = 1_000
+CHUNK_ROWS = 1_000
 REFERENCE_ROWS = 1_500
 
 
@@ -53,10 +53,10 @@ def unbiased_energy(z: np.ndarray) -> float:
     """Squared energy distance of rows (n, d) to N(0, I): the mean of the kernel over pairs of different rows."""
     n, d = z.shape
     total = 0.0
-    for start in range(0, n, CHUNK):
-        part = z[start : start + CHUNK]
+    for start in range(0, n, CHUNK_ROWS):
+        part = z[start : start + CHUNK_ROWS]
         total += float(energy_kernel(part, z[start:]).sum())
-        total += float(energy_kernel(z[start + CHUNK :], part).sum()) if start + CHUNK < n else 0.0
+        total += float(energy_kernel(z[start + CHUNK_ROWS :], part).sum()) if start + CHUNK_ROWS < n else 0.0
     own = 2.0 * float(mean_distance((z**2).sum(axis=1), d).sum()) - n * _between(d)
     return (total - own) / (n * (n - 1))
 

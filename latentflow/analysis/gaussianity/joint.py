@@ -22,7 +22,7 @@ from latentflow.statistics.thinning import thin
 
 DIRECTIONS = 100
 MOST_ROWS = 6_000
-APART = 2.0  # variance inflations between rows that are taken as independent
+INFLATIONS_APART = 2.0  # variance inflations between rows that are taken as independent
 FEWEST_ROWS = 5
 
 NORMAL, SIGNS, THINNED = "N(0, I)", "sign-flipped blocks", "N(0, I), thinned rows"
@@ -84,7 +84,7 @@ def joint_gaussianity(
         inflation = max(variance_inflation(column) for column in z.T)
         length = block_signs.signed_block(inflation, len(z))
         if length is None:
-            null, z = THINNED, z[:: int(np.ceil(APART * inflation))]
+            null, z = THINNED, z[:: int(np.ceil(INFLATIONS_APART * inflation))]
         else:
             length = max(length, min(-(-block * len(z) // n), len(z) // block_signs.BLOCKS_AT_LEAST))
             null, numbers = SIGNS, block_signs.block_numbers(len(z), length)

@@ -7,11 +7,11 @@ import numpy as np
 from latentflow.statistics.thinning import thin
 
 MOST_ROWS = 3_000
-CHUNK = 500
+CHUNK_ROWS = 500
 TAIL_SHARE = 0.1  # rows that tell the tail index
-TAIL_MOST = 2_000
+MOST_TAIL_ROWS = 2_000
 FOURTH_MOMENT = 0.25  # an extreme value index above this has no fourth moment
-SURE = 2.0  # standard errors
+STANDARD_ERRORS = 2.0  # by which an index must be above that to count as above it
 
 
 def terminal_mismatch(x_white: np.ndarray, sigma_max: float, *, block: int | None = None) -> float | None:
@@ -63,8 +63,8 @@ def squared_cumulants(x: np.ndarray, apart: int = 1) -> tuple[float, float]:
     size = (x**2).sum(axis=1)
     third = fourth = 0.0
     pairs = 0
-    for start in range(0, n - apart, CHUNK):
-        own = np.arange(start, min(start + CHUNK, n - apart))
+    for start in range(0, n - apart, CHUNK_ROWS):
+        own = np.arange(start, min(start + CHUNK_ROWS, n - apart))
         s = x[own] @ x[start + apart :].T
         a, b = size[own][:, None], size[None, start + apart :]
         used = np.arange(start + apart, n)[None, :] - own[:, None] >= apart
@@ -86,7 +86,7 @@ def heavy_tailed(x: np.ndarray) -> bool:
     r exist for γ < 1/r.
     """
     distance = np.abs(x - np.median(x, axis=0))
-    k = min(int(TAIL_SHARE * len(x)), TAIL_MOST)
+    k = min(int(TAIL_SHARE * len(x)), MOST_TAIL_ROWS)
     if k < 10:
         return False
     top = np.sort(distance, axis=0)[-k - 1 :]
@@ -96,4 +96,4 @@ def heavy_tailed(x: np.ndarray) -> bool:
     ratio = np.where(usable, first**2 / np.where(usable, second, 1.0), 0.0)
     gamma = first + 1.0 - 0.5 / (1.0 - ratio)
     error = np.sqrt((1.0 + gamma**2) / k)
-    return bool((usable & (gamma - SURE * error > FOURTH_MOMENT)).any())
+    return bool((usable & (gamma - STANDARD_ERRORS * error > FOURTH_MOMENT)).any())

@@ -113,9 +113,9 @@ def baseline_densities(
         terms.append(_normal(fitted, judged).sum(axis=1) - log_det)
         terms.append(_gaussianised(fitted, judged) - log_det)
         terms.append(terms[-1] - own)
-    found = intervals(np.stack(terms[1:], axis=1), rng, n_boot, block)
+    baseline_intervals = intervals(np.stack(terms[1:], axis=1), rng, n_boot, block)
     return tuple(
-        BaselineDensity(baseline.name, baseline.label, *found[3 * i : 3 * i + 3])
+        BaselineDensity(baseline.name, baseline.label, *baseline_intervals[3 * i : 3 * i + 3])
         for i, baseline in enumerate(baselines)
     )
 

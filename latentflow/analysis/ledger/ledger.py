@@ -104,13 +104,13 @@ def ledger(
     n = len(terms)
     pairs = list(combinations(range(len(reps)), 2))
     contrasts = [(base, i) for i in range(len(reps))] + pairs
-    found = intervals(
+    contrast_intervals = intervals(
         np.stack([terms[:, a] - terms[:, b] for a, b in contrasts], axis=1),
         rng=rng,
         n_boot=n_boot,
         block=block,
     )
-    removed, differences = found[: len(reps)], found[len(reps) :]
+    removed, differences = contrast_intervals[: len(reps)], contrast_intervals[len(reps) :]
     entries = tuple(
         LedgerEntry(
             name=rep.name,

@@ -199,8 +199,8 @@ class _Figures:
         worst = np.lexsort((-np.fmax(residual, judged), ~folded, ~lost))[:WORST]
         condition = every["condition"]
 
-        def where(found: NDArray[np.bool_]) -> tuple[int, ...]:
-            return tuple(index[found].tolist())
+        def where(mask: NDArray[np.bool_]) -> tuple[int, ...]:
+            return tuple(index[mask].tolist())
 
         quantiles = Quantiles.of(residual, index)
         assert quantiles is not None  # a residual is never NaN

@@ -19,7 +19,7 @@ HEADINGS = (
     ("on others", "component"),
     ("latent adds", "nats [95 %]"),
 )
-LEFT = 2  # columns of names, set to the left
+NAME_COLUMNS = 2  # set to the left
 
 
 def comparison_lines(result: Comparison) -> list[str]:
@@ -64,7 +64,7 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [
         "  ".join(
-            cell.ljust(width) if column < LEFT else cell.rjust(width)
+            cell.ljust(width) if column < NAME_COLUMNS else cell.rjust(width)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in rows

@@ -87,7 +87,7 @@ def test_a_scaled_and_permuted_orientation_is_the_same_contrast(mixture) -> None
 
 def test_rows_are_few_in_many_dimensions_and_spread_over_the_table(monkeypatch, mixture) -> None:
     model, X = mixture
-    monkeypatch.setattr("latentflow.analysis.axes.ima.NUMBERS", 300)
+    monkeypatch.setattr("latentflow.analysis.axes.ima.MOST_JACOBIAN_COLUMNS", 300)
     seen = []
     forward = Preprocessor.forward
     monkeypatch.setattr(
