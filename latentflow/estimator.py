@@ -291,9 +291,13 @@ class LatentFlow(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
     def _adopt(self) -> None:
         self.held_out_rows_ = np.flatnonzero(self.model_.roles == HELD_OUT)
         self.history_ = self.model_.record["history"]
-        found = self.model_.mean_jacobians
-        if found is not None:
-            self.components_, self.mixing_, self.mean_ = found.components, found.mixing, found.mean
+        mean_jacobians = self.model_.mean_jacobians
+        if mean_jacobians is not None:
+            self.components_, self.mixing_, self.mean_ = (
+                mean_jacobians.components,
+                mean_jacobians.mixing,
+                mean_jacobians.mean,
+            )
 
     def _rows(self, X: ArrayLike | Path) -> Floats:
         check_is_fitted(self)

@@ -18,19 +18,19 @@ from latentflow.statistics.thinning import thin
 Floats = NDArray[np.float64]
 
 #: Iterations of a run, and the change of the unmixing at which it has converged.
-ITERATIONS, TOLERANCE = 500, 1e-5
+MOST_ITERATIONS, CONVERGED_CHANGE = 500, 1e-5
 #: Where a run has not, it goes on for so many with scikit-learn's own tolerance, which will do.
-MORE_ITERATIONS, LOOSE_TOLERANCE = 100, 1e-4
+MORE_ITERATIONS, LOOSE_CONVERGED_CHANGE = 100, 1e-4
 #: FastICA starts this often where it does not converge.
-STARTS = 3
+MOST_STARTS = 3
 #: Numbers (rows × columns) that it is fitted on at most: beyond, its error is not about rows.
 FIT_NUMBERS = 2_000_000
 #: Mean and variance of log cosh of a standard normal number.
 NORMAL_MEAN, NORMAL_VARIANCE = 0.3745672, 0.1897674
 #: By how many times the contrast that a normal component has by chance a pair must gain to be a saddle point.
-CHANCE = 20.0
+SADDLE_GAIN = 20.0
 #: Numbers by which pairs of components are compared, the fewest and the most rows of them, and the most components.
-COMPARED, COMPARED_ROWS, MOST_COMPARED = 20_000_000, (1_000, 10_000), 128
+COMPARED_NUMBERS, COMPARED_ROWS, MOST_COMPARED = 20_000_000, (1_000, 10_000), 128
 
 
 @dataclass(frozen=True)
@@ -72,16 +72,16 @@ def ica_axes(x: Floats, seed: int) -> ICAAxes:
     whiten = symmetric_whitening(x)
     white = (x - x.mean(0)) @ whiten
     runs, turns = [], 0
-    for start in range(STARTS):
+    for start in range(MOST_STARTS):
         run = _fastica(white, seed + start)
         if not run.converged:
-            run = _fastica(white, seed, run.unmixing, MORE_ITERATIONS, LOOSE_TOLERANCE)
+            run = _fastica(white, seed, run.unmixing, MORE_ITERATIONS, LOOSE_CONVERGED_CHANGE)
         runs.append(run)
         if run.converged:
             break
     if not run.converged:
         run = min(runs, key=lambda each: sum(map(entropy, (white @ each.unmixing.T).T)))
-    while run.converged and turns < STARTS and (turn := saddle_turn(white @ run.unmixing.T)) is not None:
+    while run.converged and turns < MOST_STARTS and (turn := saddle_turn(white @ run.unmixing.T)) is not None:
         run = _fastica(white, seed, turn.T @ run.unmixing)
         turns += 1
     rotation = nearest_orthogonal(whiten @ run.unmixing.T)
@@ -107,7 +107,7 @@ def saddle_turn(components: Floats) -> Floats | None:
     k = components.shape[1]
     if k > MOST_COMPARED:
         return None
-    rows = int(np.clip(COMPARED // (k * k), *COMPARED_ROWS))
+    rows = int(np.clip(COMPARED_NUMBERS // (k * k), *COMPARED_ROWS))
     some = thin(components, rows).T
     own = _contrast(some)
     gain = np.zeros((k, k))
@@ -116,7 +116,7 @@ def saddle_turn(components: Floats) -> Floats | None:
             (some[i] - some[i + 1 :]) / np.sqrt(2)
         )
         gain[i, i + 1 :] = turned - own[i] - own[i + 1 :]
-    turn, left = np.eye(k), gain > CHANCE * NORMAL_VARIANCE / some.shape[1]
+    turn, left = np.eye(k), gain > SADDLE_GAIN * NORMAL_VARIANCE / some.shape[1]
     if not left.any():
         return None
     while left.any():
@@ -146,8 +146,8 @@ def _fastica(
     white: Floats,
     seed: int,
     start: Floats | None = None,
-    iterations: int = ITERATIONS,
-    tolerance: float = TOLERANCE,
+    iterations: int = MOST_ITERATIONS,
+    tolerance: float = CONVERGED_CHANGE,
 ) -> _Run:
     """A run from a start of its own or one that is given.
 

@@ -25,12 +25,12 @@ from latentflow.base.monotone import Curves, MonotoneTransforms
 
 Floats = NDArray[np.float64]
 
-BATCH = 512
+BATCH_ROWS = 512
 #: How many starts go into each stage of the training at the most, and its steps.
 STAGES = ((64, 300), (3, 500), (2, 500))
 LEARNING_RATE = 0.05
 #: Norm to which each start's gradient is clipped.
-CLIP = 10.0
+LARGEST_GRADIENT_NORM = 10.0
 
 
 @dataclass(frozen=True)
@@ -139,8 +139,8 @@ class GaussianizationFit:
 
     def _coordinates(self, x: Floats, which: int) -> Floats:
         with torch.no_grad():
-            found = self.flow(torch.as_tensor(x, dtype=torch.float32))[which]
-        return np.asarray(found[0].T.double().numpy())
+            coordinates = self.flow(torch.as_tensor(x, dtype=torch.float32))[which]
+        return np.asarray(coordinates[0].T.double().numpy())
 
 
 def fit_gaussianization(
@@ -188,13 +188,13 @@ def _train(flow: GaussianizationFlow, rows: Tensor, steps: int, generator: Gener
     optimiser = torch.optim.Adam(parameters, lr=LEARNING_RATE, betas=(0.9, 0.99), fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, steps, pct_start=0.1)
     for _ in range(steps):
-        batch = rows[torch.randint(len(rows), (min(BATCH, len(rows)),), generator=generator)]
+        batch = rows[torch.randint(len(rows), (min(BATCH_ROWS, len(rows)),), generator=generator)]
         loss = -flow.log_prob(batch).mean(1).sum()
         optimiser.zero_grad()
         loss.backward()
         gradients = [p.grad for p in parameters if p.grad is not None]
         norms = torch.stack([(g * g).flatten(1).sum(1) for g in gradients]).sum(0).sqrt()
-        shrink = (CLIP / (norms + 1e-6)).clamp(max=1.0)
+        shrink = (LARGEST_GRADIENT_NORM / (norms + 1e-6)).clamp(max=1.0)
         for gradient in gradients:
             gradient *= shrink.view(-1, *[1] * (gradient.dim() - 1))
         optimiser.step()

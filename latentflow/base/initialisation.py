@@ -25,7 +25,7 @@ Floats = NDArray[np.float64]
 #: Rows behind each point of a curve, and how many points there are at the fewest and at the most.
 ROWS_A_POINT, FEWEST_POINTS, MOST_POINTS = 40, 8, 40
 #: Least distance of points in standard deviations, and the steepest slope, of curves from ranks.
-APART, STEEPEST = 1e-6, 100.0
+MIN_GAP, MAX_SLOPE = 1e-6, 100.0
 
 
 @dataclass(frozen=True)
@@ -86,10 +86,10 @@ def curves_to_normal(u: Floats) -> Curves:
     """The curves that make each coordinate standard normal, of rows (n, k)."""
     at = _binned(np.sort(u, axis=0))
     points = np.arange(at.shape[1])
-    at = at + APART * at.std(axis=1, keepdims=True) * points  # values that many rows share have no slope
+    at = at + MIN_GAP * at.std(axis=1, keepdims=True) * points  # values that many rows share have no slope
     value = np.broadcast_to(ndtri((points + 0.5) / len(points)), at.shape).copy()
     rise = np.stack([np.gradient(own, knots) for own, knots in zip(value, at, strict=True)])
-    return Curves(at, value, np.log(np.clip(rise, 1 / STEEPEST, STEEPEST)))
+    return Curves(at, value, np.log(np.clip(rise, 1 / MAX_SLOPE, MAX_SLOPE)))
 
 
 def _integrated(u: Floats, log_slopes: Floats) -> tuple[Curves, Floats, Floats]:

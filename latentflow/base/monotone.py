@@ -22,11 +22,11 @@ from torch.nn import functional
 Floats = NDArray[np.float64]
 
 #: Hyperbolic tangents of each function.
-UNITS = 8
+TANH_UNITS = 8
 #: softplus of it is 1.
-ONE = math.log(math.e - 1)
+INVERSE_SOFTPLUS_OF_ONE = math.log(math.e - 1)
 #: Steps and learning rate by which functions are brought to curves.
-STEPS, LEARNING_RATE = 200, 0.1
+FIT_STEPS, LEARNING_RATE = 200, 0.1
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,10 @@ class MonotoneTransforms(nn.Module):
     def __init__(self, curves: list[Curves | None], k: int):
         super().__init__()
         n = len(curves)
-        self.middles = nn.Parameter(torch.linspace(-2, 2, UNITS).repeat(n, k, 1))
-        self.slope = nn.Parameter(torch.full((n, k), ONE))
-        self.heights = nn.Parameter(torch.full((n, k, UNITS), -4.0))
-        self.scales = nn.Parameter(torch.full((n, k, UNITS), ONE))
+        self.middles = nn.Parameter(torch.linspace(-2, 2, TANH_UNITS).repeat(n, k, 1))
+        self.slope = nn.Parameter(torch.full((n, k), INVERSE_SOFTPLUS_OF_ONE))
+        self.heights = nn.Parameter(torch.full((n, k, TANH_UNITS), -4.0))
+        self.scales = nn.Parameter(torch.full((n, k, TANH_UNITS), INVERSE_SOFTPLUS_OF_ONE))
         self.offset = nn.Parameter(torch.zeros(n, k))
         given = [start for start, curve in enumerate(curves) if curve is not None]
         if given:
@@ -95,16 +95,16 @@ class MonotoneTransforms(nn.Module):
         fitted = MonotoneTransforms([None] * len(curves), k)
         with torch.no_grad():
             fitted.middles.copy_(
-                torch.quantile(at, torch.linspace(0.06, 0.94, UNITS), dim=2).permute(1, 2, 0)
+                torch.quantile(at, torch.linspace(0.06, 0.94, TANH_UNITS), dim=2).permute(1, 2, 0)
             )
             fitted.heights.fill_(-1.0)
             fitted.scales.fill_(math.log(math.expm1(1.5)))
         with torch.enable_grad():
             optimiser = torch.optim.Adam(fitted.parameters(), lr=LEARNING_RATE)
-            schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, STEPS)
-            for _ in range(STEPS):
-                found, slopes = fitted(at)
-                loss = ((found - value) ** 2).mean((1, 2)).sum() + ((slopes - log_slope) ** 2).mean(
+            schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, FIT_STEPS)
+            for _ in range(FIT_STEPS):
+                fitted_value, slopes = fitted(at)
+                loss = ((fitted_value - value) ** 2).mean((1, 2)).sum() + ((slopes - log_slope) ** 2).mean(
                     (1, 2)
                 ).sum()
                 optimiser.zero_grad()

@@ -17,10 +17,10 @@ from latentflow.data.lattice import Floats
 from latentflow.data.tails import Tails, fit_tails
 from latentflow.data.ties import Ties
 
-# Dequantised values keep clear of the edges of their cells, so that an error of decoding of `_TOLERANCE`
+# Dequantised values keep clear of the edges of their cells, so that an error of decoding of `_DECODING_ERROR`
 # standard deviations of the column cannot move one into the next cell: by half a per cent of the cell or,
 # where the cell is so fine that this is less than the tolerance, by as much as that takes, up to a quarter.
-_TOLERANCE = 1e-6
+_DECODING_ERROR = 1e-6
 _MARGIN = 0.005
 _LARGEST_MARGIN = 0.25
 
@@ -167,7 +167,7 @@ def treat_column(
     squeeze = fit_tails(middle, train, tails, ties.step if ties.dequantised else 0.0)
     squeezed = middle if squeeze is None else squeeze.forward(middle)[0]
     spread = float(squeezed[train].std()) or float(squeezed.std())
-    column = ColumnTreatment(name, "flow", ties, squeeze, _TOLERANCE * spread, note=_note(ties, squeeze))
+    column = ColumnTreatment(name, "flow", ties, squeeze, _DECODING_ERROR * spread, note=_note(ties, squeeze))
     return column.located(squeezed, train)
 
 

@@ -66,12 +66,12 @@ def open_hdf5(path: Path, key: str | None, columns: Sequence[str] | None) -> Sou
             return _from_dataset(item, path)
         if isinstance(item, h5py.Group):
             return _from_group(item, path, columns)
-        found = list(_candidates(file))
-        if not found:
+        candidates = list(_candidates(file))
+        if not candidates:
             raise DataError(f"{path} has no dataset '{key}', and no table at all")
-        close = get_close_matches(key, [candidate.key for candidate in found], n=1)
+        close = get_close_matches(key, [candidate.key for candidate in candidates], n=1)
         hint = f", did you mean {close[0]}?" if close else ";"
-        raise DataError(f"{path} has no dataset '{key}'{hint} --key can be one of: {_listed(found)}")
+        raise DataError(f"{path} has no dataset '{key}'{hint} --key can be one of: {_listed(candidates)}")
 
 
 def _from_group(group: h5py.Group, path: Path, columns: Sequence[str] | None) -> Source:
@@ -87,11 +87,11 @@ def _from_group(group: h5py.Group, path: Path, columns: Sequence[str] | None) ->
             return SparseSource(item, path)
     if columns and all(isinstance(item := group.get(c), h5py.Dataset) and item.ndim == 1 for c in columns):
         return columns_source(group, path, columns)
-    found = list(_candidates(group))
+    candidates = list(_candidates(group))
     for rank in (MATRIX, RECORDS, COLUMNS):
-        ranked = [candidate for candidate in found if candidate.rank == rank]
+        ranked = [candidate for candidate in candidates if candidate.rank == rank]
         if len(ranked) > 1:
-            raise DataError(f"{path} holds several tables; choose one with --key: {_listed(found)}")
+            raise DataError(f"{path} holds several tables; choose one with --key: {_listed(candidates)}")
         if ranked:
             chosen = group.file[ranked[0].key]
             if isinstance(chosen, h5py.Dataset):
@@ -144,5 +144,5 @@ def _candidates(group: h5py.Group, seen: frozenset[int] = frozenset()) -> Iterat
         yield Candidate(key, f"({shortened(flat)})", COLUMNS)
 
 
-def _listed(found: Sequence[Candidate]) -> str:
-    return "; ".join(map(str, found))
+def _listed(candidates: Sequence[Candidate]) -> str:
+    return "; ".join(map(str, candidates))

@@ -9,11 +9,11 @@ from numpy.typing import ArrayLike, NDArray
 from latentflow.errors import DataError
 
 #: Where time falls at more than this share of the steps, rows are out of order, if their times can order them.
-OUT_OF_ORDER = 0.1
+OUT_OF_ORDER_SHARE = 0.1
 #: Where it falls at more than this share and cannot order them, nothing says which rows follow each other.
-NO_ORDER = 0.4
+NO_ORDER_SHARE = 0.4
 #: Times that repeat at more than this share of the steps are too coarse to say which rows follow each other.
-TIES = 0.01
+TIED_SHARE = 0.01
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -84,19 +84,19 @@ def time_steps(time: ArrayLike | None, labels: Integers | None, n: int) -> tuple
     if not (within & (step != 0)).any():
         raise DataError("time is the same at every row: leave --time out, or name another column")
     ties = within & (step == 0)
-    if ties.sum() > TIES * within.sum():
+    if ties.sum() > TIED_SHARE * within.sum():
         raise DataError(
             f"time stands still at {ties.sum()} of {within.sum()} steps from one row to the next: give finer times, or "
             "--time-order (time_order=True) for rows at equal steps"
         )
     falls = within & (step <= 0)
-    if falls.sum() > OUT_OF_ORDER * within.sum():
+    if falls.sum() > OUT_OF_ORDER_SHARE * within.sum():
         in_time = np.lexsort((when, own))
         sorted_step = np.diff(when[in_time])
         repeated = within & (sorted_step <= 0)
-        if repeated.sum() <= TIES * within.sum():
+        if repeated.sum() <= TIED_SHARE * within.sum():
             order, step, falls = in_time, sorted_step, repeated
-        elif falls.sum() > NO_ORDER * within.sum():
+        elif falls.sum() > NO_ORDER_SHARE * within.sum():
             raise DataError(
                 f"time falls at {falls.sum()} of {within.sum()} steps from one row to the next, and cannot order the "
                 "rows, as too many have the same: name the recordings with --groups, or sort the rows of each by time"

@@ -19,20 +19,20 @@ from latentflow.data.lattice import Floats
 from latentflow.data.ties import Ties
 
 # Largest residual of a dependent column, in its standard deviations ...
-_RESIDUAL = 1e-7
+_MAX_RESIDUAL = 1e-7
 # ... or, where its lattice rounds the residual away, in lattice steps.
-_RESIDUAL_STEPS = 1e-3
+_MAX_RESIDUAL_STEPS = 1e-3
 # With fewer rows than this beyond the number of columns, any column is close to a combination of the others.
 _SPARE_ROWS = 3
-_BLOCK = 65536
+_BLOCK_ROWS = 65536
 _LONGEST_FORMULA = 6
 
 
 def triangular_factor(X: Floats, center: Floats, scale: Floats) -> Floats:
     """R of the QR decomposition of ``(X − center) / scale``, block by block; (min(n, d), d)."""
     factor = np.empty((0, X.shape[1]))
-    for start in range(0, max(len(X), 1), _BLOCK):
-        block = (X[start : start + _BLOCK] - center) / scale
+    for start in range(0, max(len(X), 1), _BLOCK_ROWS):
+        block = (X[start : start + _BLOCK_ROWS] - center) / scale
         factor = np.asarray(np.linalg.qr(np.concatenate([factor, block]), mode="r"))
     return factor
 
@@ -115,7 +115,11 @@ def find_dependence(X: Floats, ties: Sequence[Ties]) -> Dependence:
         factor = triangular_factor(X, center, scale) / np.sqrt(n)
         largest = np.abs(X).max(axis=0)
         limits = [
-            max(2.0 * _RESIDUAL, _rounding(tie, largest[j]) / scale[j], _RESIDUAL_STEPS * tie.step / scale[j])
+            max(
+                2.0 * _MAX_RESIDUAL,
+                _rounding(tie, largest[j]) / scale[j],
+                _MAX_RESIDUAL_STEPS * tie.step / scale[j],
+            )
             for j, tie in enumerate(ties)
         ]
         suspects = _suspects(factor, limits)
@@ -138,7 +142,7 @@ def find_dependence(X: Floats, ties: Sequence[Ties]) -> Dependence:
     kept = np.setdiff1d(np.arange(d), dependent)
     snapped = np.array([verdict for verdict in verdicts if verdict is not None], dtype=bool)
     residual = np.abs(predicted[:, guilty] - X[:, dependent]).max(axis=0)
-    tolerance = np.maximum(10.0 * residual, 10.0 * _RESIDUAL * scale[dependent])
+    tolerance = np.maximum(10.0 * residual, 10.0 * _MAX_RESIDUAL * scale[dependent])
     return Dependence(kept, dependent, coefficients[kept][:, guilty], center, scale, snapped, tolerance)
 
 
@@ -165,7 +169,7 @@ def _verdict(predicted: Floats, values: Floats, ties: Ties, scale: float) -> boo
         return True
     if ties.dequantised:
         return None
-    return False if residual <= max(_RESIDUAL * scale, _rounding(ties, np.abs(values).max())) else None
+    return False if residual <= max(_MAX_RESIDUAL * scale, _rounding(ties, np.abs(values).max())) else None
 
 
 def _rounding(ties: Ties, largest: float) -> float:

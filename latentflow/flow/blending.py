@@ -20,7 +20,7 @@ from torch.nn import functional
 from latentflow.flow.multistep import Multistep
 
 #: How many orders below its own a step blends in.
-LOWER = 3
+LOWER_ORDERS = 3
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Blended(Multistep):
         orders = [
             [
                 torch.stack([functional.pad(w, (0, self.order - len(w))) for w in weights])
-                for lower in range(LOWER + 1)
+                for lower in range(LOWER_ORDERS + 1)
                 for weights in [super(Blended, self)._weights(grid, self.order - 1 - lower, ahead)]
             ]
             for ahead in (0, 1)
@@ -73,7 +73,7 @@ class Blended(Multistep):
     def _weights(self, grid: Tensor, most: int, ahead: int) -> list[Any]:
         own = super()._weights(grid, most, ahead)
         blend = list(own)
-        for lower in range(1, LOWER + 1):
+        for lower in range(1, LOWER_ORDERS + 1):
             for n, fewer in enumerate(super()._weights(grid, most - lower, ahead)):
                 padded = functional.pad(fewer, (0, len(own[n]) - len(fewer)))
                 blend[n] = blend[n] + self.blend_weights[n][ahead][lower - 1] * (padded - own[n])

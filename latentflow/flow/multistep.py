@@ -144,11 +144,15 @@ class Multistep(Solver):
             return polynomial_weights(nodes.flip(-1), start, end, kind.kernel, AXES[self.axis])
 
         early = min(most - 1, steps)
-        found = [weights(at[: n + 1 + ahead], grid[n], grid[n + 1]) * scale[n + 1] for n in range(early)]
+        step_weights = [
+            weights(at[: n + 1 + ahead], grid[n], grid[n + 1]) * scale[n + 1] for n in range(early)
+        ]
         if steps > early:
             windows = at.unfold(0, most + ahead, 1)[: steps - early]
-            found.extend(weights(windows, grid[early:-1], grid[early + 1 :]) * scale[early + 1 :, None])
-        return found
+            step_weights.extend(
+                weights(windows, grid[early:-1], grid[early + 1 :]) * scale[early + 1 :, None]
+            )
+        return step_weights
 
 
 @lru_cache(maxsize=64)

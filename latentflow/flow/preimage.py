@@ -21,7 +21,7 @@ from latentflow.flow.shooting import PASSES, Pass, Trajectory
 #: Elements (rows × columns²) of the Jacobians that a Newton step takes at once.
 _JACOBIAN_ELEMENTS = 1 << 20
 #: Stages of a continuation, one attempt after the other, and Newton steps at each stage.
-STAGES, STEPS = (4, 16, 64), 3
+CONTINUATION_STAGES, NEWTON_STEPS = (4, 16, 64), 3
 
 Map = Callable[[Tensor], Tensor]
 
@@ -69,7 +69,7 @@ def solve(encoder: Encoder, z: Tensor, tolerance: float, rounds: int) -> tuple[T
     stalled = search.left(tolerance) if rounds else rows[:0]
     for part in stalled.split(max(1, _JACOBIAN_ELEMENTS // z.shape[1] ** 2)):
         search.newton(part, tolerance, rounds)
-        for stages in STAGES:
+        for stages in CONTINUATION_STAGES:
             left = part[~(search.residual[part] <= tolerance)]
             if len(left):
                 search.newton(search.follow(left, stages), tolerance, rounds)
@@ -154,7 +154,7 @@ class _Search:
         x, start = self.x[rows], self.encoded[rows]
         for stage in range(1, stages + 1):
             target = torch.lerp(start, self.z[rows], stage / stages)
-            for _ in range(STEPS):
+            for _ in range(NEWTON_STEPS):
                 defect, jacobian = target - self.encoder.forward(x)[0], self.encoder.jacobian(x)
                 finite = jacobian.isfinite().all(2).all(1) & defect.isfinite().all(1)
                 x = x[finite] + _solved(jacobian[finite], defect[finite])

@@ -262,8 +262,8 @@ class ProbabilityFlow:
         d = x.shape[1]
 
         def v_prediction(u: float, state: Tensor) -> Tensor:
-            found, divergence = trace(u, state[:, :d])
-            return torch.cat([found, divergence[:, None]], dim=1)
+            prediction, divergence = trace(u, state[:, :d])
+            return torch.cat([prediction, divergence[:, None]], dim=1)
 
         y = x / self._matching
         start = torch.cat([y, y.new_zeros(len(y), 1)], dim=1)
@@ -273,8 +273,8 @@ class ProbabilityFlow:
         """F and Σ vₖᵀ (∂F/∂y) vₖ for the same directions at every row."""
 
         def trace(u: float, y: Tensor) -> tuple[Tensor, Tensor]:
-            found, derivatives = self._field(u).push_forward(y, probes)
-            return found, torch.einsum("knd,kd->n", derivatives, probes)
+            prediction, derivatives = self._field(u).push_forward(y, probes)
+            return prediction, torch.einsum("knd,kd->n", derivatives, probes)
 
         return trace
 
@@ -293,8 +293,8 @@ class ProbabilityFlow:
         basis = torch.eye(d, dtype=x.dtype, device=x.device)
 
         def v_prediction(u: float, state: Tensor) -> Tensor:
-            found, derivatives = self._field(u).push_forward(state[:, :, 0], basis)
-            return torch.cat([found[:, :, None], derivatives.permute(1, 2, 0) @ state[:, :, 1:]], dim=2)
+            prediction, derivatives = self._field(u).push_forward(state[:, :, 0], basis)
+            return torch.cat([prediction[:, :, None], derivatives.permute(1, 2, 0) @ state[:, :, 1:]], dim=2)
 
         start = torch.cat([x[:, :, None], basis.expand(len(x), d, d)], dim=2)
         start = start / self._matching

@@ -29,9 +29,9 @@ from latentflow.flow.stepping import Solver
 from latentflow.score.denoisers import Denoiser
 
 #: Fewest and most steps, and with how many the search begins.
-FEWEST, MOST, FIRST = 2, 1_024, 24
+FEWEST_STEPS, MOST_STEPS, FIRST_STEPS = 2, 1_024, 24
 #: The search ends where one in so many steps could be saved. Where the map folds, steps are multiplied by so much.
-SAVED, FINER = 32, 1.25
+ONE_SAVED_IN, FOLD_FACTOR = 32, 1.25
 
 Floats = NDArray[np.float64]
 
@@ -108,7 +108,7 @@ def steps_for(
     Returns
     -------
     CountedGrid
-        Where :data:`MOST` steps do not suffice, it says what was reached.
+        Where :data:`MOST_STEPS` steps do not suffice, it says what was reached.
     """
     # of a draft the objective asks its nodes and its solver
     objective: Any = CalibrationObjective.of(denoiser, x, ends, accuracy)
@@ -120,12 +120,12 @@ def steps_for(
             return Steps(
                 _accepted(exact, objective.start, ends, Adaptive(solver, size**-method.order)), method
             )
-        return Steps(np.log(blended_grid(*ends, min(max(round(size), FEWEST), MOST))), method)
+        return Steps(np.log(blended_grid(*ends, min(max(round(size), FEWEST_STEPS), MOST_STEPS))), method)
 
-    size = accuracy ** (-1 / method.order) if solver in ADAPTIVE else FIRST
+    size = accuracy ** (-1 / method.order) if solver in ADAPTIVE else FIRST_STEPS
     size, draft = _fewest(draft_of, objective.excess, size, method.order)
-    while (folds := objective.folds(draft)) and draft.steps < MOST:
-        size *= FINER
+    while (folds := objective.folds(draft)) and draft.steps < MOST_STEPS:
+        size *= FOLD_FACTOR
         draft = draft_of(size)
     error = objective.errors(draft)
     return CountedGrid(
@@ -171,10 +171,12 @@ def _fewest(
             short = size, draft
         if enough and short:
             spare = enough[1].steps - short[1].steps
-            if spare <= max(1, enough[1].steps // SAVED) or enough[0] < short[0] * (1 + 1 / SAVED):
+            if spare <= max(1, enough[1].steps // ONE_SAVED_IN) or enough[0] < short[0] * (
+                1 + 1 / ONE_SAVED_IN
+            ):
                 return enough
             size = math.sqrt(enough[0] * short[0])
-        elif draft.steps >= MOST if short else draft.steps <= FEWEST:
+        elif draft.steps >= MOST_STEPS if short else draft.steps <= FEWEST_STEPS:
             return size, draft
         else:
             by = excess ** (1 / order)

@@ -32,7 +32,7 @@ from latentflow.score.networks import build_network
 FORMAT = 4
 #: Formats that this version reads; in 1 the latents had no orientation, and so no source scale; before 3 every grid was
 #: uniform in log σ, and before 4 no orders were blended.
-READ = (1, 2, 3, 4)
+READABLE_FORMATS = (1, 2, 3, 4)
 _HEADER = "latentflow"
 
 
@@ -114,9 +114,9 @@ def read_model(source: Path) -> dict[str, Any]:
         raise ModelFileError(f"{source} is damaged or not a model file: {error}") from error
     if not isinstance(header, dict) or "format" not in header:
         raise ModelFileError(f"{source} is a safetensors file, but not a latentflow model")
-    if header["format"] not in READ:
+    if header["format"] not in READABLE_FORMATS:
         raise ModelFileError(
-            f"{source} has model format {header['format']}, this version reads {READ[0]} to {FORMAT}: "
+            f"{source} has model format {header['format']}, this version reads {READABLE_FORMATS[0]} to {FORMAT}: "
             "upgrade latentflow or fit again"
         )
     try:

@@ -35,7 +35,7 @@ AXES_DIMENSION = 64
 #: Training rows per whitened column below which the fit warns.
 ROWS_PER_COLUMN = 20
 #: Settings from which, and from the rows, the training plan follows.
-SIZES = ("preset", "width", "depth", "steps", "batch_size", "time_budget")
+PLAN_SETTINGS = ("preset", "width", "depth", "steps", "batch_size", "time_budget")
 
 Floats = NDArray[np.float64]
 
@@ -229,7 +229,7 @@ def _train(
         return torch.as_tensor(x[:, : preprocessor.n_flow], dtype=torch.float32, device=device)
 
     rows, validation = whitened(TRAIN), whitened(VALIDATION)
-    plan = plan_training(*rows.shape, **{name: getattr(settings, name) for name in SIZES})
+    plan = plan_training(*rows.shape, **{name: getattr(settings, name) for name in PLAN_SETTINGS})
     dither = np.random.default_rng([settings.seed, 1])
     dequantised = any(treatment.lattice != "none" for treatment in preprocessor.treatments)
     denoiser, record = train_denoiser(

@@ -195,11 +195,11 @@ class FitSettings:
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> FitSettings:
         """The settings by which a model was fitted; what its version did not record has its default."""
-        told = {
+        recorded = {
             **record["settings"],
             **{name: record[name] for name in ("missing", "seed") if name in record},
         }
-        return cls(**{name: told[name] for name in facts(cls) if name in told})
+        return cls(**{name: recorded[name] for name in facts(cls) if name in recorded})
 
     def recorded(self) -> dict[str, Any]:
         """Those that the ``settings`` of a model's record keep."""

@@ -17,15 +17,15 @@ from latentflow.score.sizing import TrainingPlan
 from latentflow.score.tensors import as_array
 
 #: Noise levels in a batch, where they divide it: a stratum each, shared by a group of rows.
-LEVELS = 64
+BATCH_LEVELS = 64
 #: Centre and width of the hill in the density of log σ; nodes of its table of quantiles.
 HILL = (math.log(0.2), 1.2)
-NODES = 2049
+QUANTILE_NODES = 2049
 #: Noise draws per validation row, and most (row, draw) pairs in one validation.
 VALIDATION_DRAWS = 8
 VALIDATION_PAIRS = 16_384
 #: Stretches of validation rows over which two networks are compared; neighbours may be alike, stretches less so.
-STRETCHES = 20
+VALIDATION_STRETCHES = 20
 
 
 def denoising_errors(network: nn.Module, x0: Tensor, log_sigma: Tensor, noise: Tensor) -> Tensor:
@@ -72,7 +72,7 @@ class NoiseLevels:
 
     def __init__(self, plan: TrainingPlan, device: torch.device, uniform: float = 1.0):
         low, high = math.log(plan.sigma_min), math.log(plan.sigma_max)
-        log_sigma = np.linspace(low, high, NODES)
+        log_sigma = np.linspace(low, high, QUANTILE_NODES)
         hill = stats.norm.cdf((log_sigma - HILL[0]) / HILL[1])
         hill = (hill - hill[0]) / (hill[-1] - hill[0])
         below = uniform * (log_sigma - low) / (high - low) + (1 - uniform) * hill
@@ -80,7 +80,7 @@ class NoiseLevels:
         weight = weight / weight.mean() / (np.gradient(below, log_sigma) * (high - low))
         self._low, self._width = low, high - low
         self._weights = torch.as_tensor(weight, dtype=torch.float32, device=device)
-        nodes = np.interp(np.linspace(0, 1, NODES), below, log_sigma)
+        nodes = np.interp(np.linspace(0, 1, QUANTILE_NODES), below, log_sigma)
         self._nodes = torch.as_tensor(nodes, dtype=torch.float32, device=device)
 
     def draw(self, n: int, generator: Generator) -> Tensor:
@@ -93,8 +93,8 @@ class NoiseLevels:
 
     def weights(self, log_sigma: Tensor) -> Tensor:
         """Weights, of mean one over draws, that turn errors at drawn levels into the likelihood-weighted loss."""
-        position = (log_sigma - self._low) * ((NODES - 1) / self._width)
-        return self._weights[position.round().long().clamp(0, NODES - 1)]
+        position = (log_sigma - self._low) * ((QUANTILE_NODES - 1) / self._width)
+        return self._weights[position.round().long().clamp(0, QUANTILE_NODES - 1)]
 
 
 class Validation:
@@ -136,7 +136,7 @@ class Validation:
     def gain(self, network: nn.Module, other: nn.Module) -> tuple[float, float]:
         """By how much the loss of ``network`` is below that of ``other``, and the standard error of that."""
         difference = as_array(self.errors(other) - self.errors(network))
-        stretch = np.arange(len(difference)) % self.n_rows * STRETCHES // self.n_rows
+        stretch = np.arange(len(difference)) % self.n_rows * VALIDATION_STRETCHES // self.n_rows
         means = np.array([difference[stretch == k].mean() for k in np.unique(stretch)])
         error = float(means.std(ddof=1) / math.sqrt(len(means))) if len(means) > 1 else math.inf
         return float(difference.mean()), error

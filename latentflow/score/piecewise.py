@@ -22,12 +22,12 @@ from torch import Tensor
 #: A table covers |s| <= REACH, far beyond nearly all whitened rows.
 REACH = 16
 #: Nodes of a cell, and points between them. Of 12 to 20 nodes these cost the least, making and evaluating together.
-NODES, BETWEEN = 16, 6
+CELL_NODES, POINTS_BETWEEN = 16, 6
 #: Cuts of the first cells, of half-width 1, and cells of a function to be cut at once, beyond which there is no table.
-CUTS, MOST_CELLS = 5, 64
+MOST_CUTS, MOST_CELLS = 5, 64
 #: Largest error between nodes, over the largest |f| in the cell or for |s| <= 4, whichever is more. A network itself
 #: rounds at 2e-14 where its output is almost zero, at the largest noise levels.
-TOLERANCES = {torch.float64: 5e-14, torch.float32: 1e-8}
+INTERPOLATION_ERRORS = {torch.float64: 5e-14, torch.float32: 1e-8}
 
 
 class Functions(Protocol):
@@ -79,13 +79,13 @@ def tabulate(functions: Functions, count: int, dtype: torch.dtype) -> Table | No
     quarters, half, cuts, done = torch.tensor([-0.75, -0.25, 0.25, 0.75]).double(), 1.0, 0, []
     core = functions.of(owners).value(4 * points.expand(count, -1)).abs().amax(1)
     while len(owners):
-        if cuts > CUTS or len(owners) > MOST_CELLS * count:
+        if cuts > MOST_CUTS or len(owners) > MOST_CELLS * count:
             return None
         values = functions.of(owners).value((centres[:, :, None] + half * points).flatten(1))
         values, owner = values.unflatten(1, (-1, len(points))), owners[:, None].expand_as(centres)
-        error = (values[..., NODES:] - values[..., :NODES] @ to_between).abs().amax(2)
-        good = error <= TOLERANCES[dtype] * torch.maximum(values.abs().amax(2), core[owner])
-        done.append((owner[good], centres[good], error[good].fill_(half), values[good][:, :NODES]))
+        error = (values[..., CELL_NODES:] - values[..., :CELL_NODES] @ to_between).abs().amax(2)
+        good = error <= INTERPOLATION_ERRORS[dtype] * torch.maximum(values.abs().amax(2), core[owner])
+        done.append((owner[good], centres[good], error[good].fill_(half), values[good][:, :CELL_NODES]))
         owners, centres = owner[~good], centres[~good][:, None] + half * quarters
         half, cuts = half / 4, cuts + 1
     owner, centre, halves, values = (torch.cat(parts) for parts in zip(*done, strict=True))
@@ -104,18 +104,21 @@ def _interpolation() -> tuple[Tensor, ...]:
     """Nodes and points between; what takes rows of values at nodes to those between, and to Chebyshev coefficients;
     what takes these to powers.
     """
-    nodes = np.cos(np.pi * (np.arange(NODES) + 0.5) / NODES)
+    nodes = np.cos(np.pi * (np.arange(CELL_NODES) + 0.5) / CELL_NODES)
     # where the first term that an interpolant leaves out peaks
-    between = np.cos(np.pi * np.linspace(1, NODES - 1, BETWEEN).round() / NODES)
-    to_chebyshev = 2 / NODES * chebyshev.chebvander(nodes, NODES - 1)
+    between = np.cos(np.pi * np.linspace(1, CELL_NODES - 1, POINTS_BETWEEN).round() / CELL_NODES)
+    to_chebyshev = 2 / CELL_NODES * chebyshev.chebvander(nodes, CELL_NODES - 1)
     to_chebyshev[:, 0] /= 2
     to_powers = np.stack(
-        [np.pad(chebyshev.cheb2poly(row[: k + 1]), (0, NODES - 1 - k)) for k, row in enumerate(np.eye(NODES))]
+        [
+            np.pad(chebyshev.cheb2poly(row[: k + 1]), (0, CELL_NODES - 1 - k))
+            for k, row in enumerate(np.eye(CELL_NODES))
+        ]
     )
-    found = (
+    matrices = (
         np.concatenate([nodes, between]),
-        to_chebyshev @ chebyshev.chebvander(between, NODES - 1).T,
+        to_chebyshev @ chebyshev.chebvander(between, CELL_NODES - 1).T,
         to_chebyshev,
         to_powers,
     )
-    return tuple(torch.as_tensor(part) for part in found)
+    return tuple(torch.as_tensor(part) for part in matrices)

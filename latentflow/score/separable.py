@@ -19,10 +19,10 @@ from latentflow.score.layers import (
     rows_in_cache,
     silu_and_slope,
 )
-from latentflow.score.piecewise import REACH, TOLERANCES, Table, tabulate
+from latentflow.score.piecewise import INTERPOLATION_ERRORS, REACH, Table, tabulate
 
 #: Hidden units for each coordinate.
-UNITS = 32
+HIDDEN_UNITS = 32
 #: Rows from which `v_predictions` goes by a table: making one was measured to cost as much as 2 000 to 3 500 rows of
 #: the network, and it is kept.
 BREAK_EVEN = 3072
@@ -48,20 +48,20 @@ class SeparableNetwork(nn.Module):
         self.settings = {"kind": "separable", "dimension": d}
         self.axes = nn.Parameter(axes.clone())
         self.embed = NoiseEmbedding()
-        self.slopes, self.offsets = (nn.Parameter(torch.zeros(d, UNITS)) for _ in range(2))
-        self.mixing = nn.Parameter(torch.zeros(d, UNITS, UNITS))
-        self.mixing_offsets, self.readout = (nn.Parameter(torch.zeros(d, UNITS)) for _ in range(2))
-        self.modulation = linear(EMBEDDING, 4 * d * UNITS)
+        self.slopes, self.offsets = (nn.Parameter(torch.zeros(d, HIDDEN_UNITS)) for _ in range(2))
+        self.mixing = nn.Parameter(torch.zeros(d, HIDDEN_UNITS, HIDDEN_UNITS))
+        self.mixing_offsets, self.readout = (nn.Parameter(torch.zeros(d, HIDDEN_UNITS)) for _ in range(2))
+        self.modulation = linear(EMBEDDING, 4 * d * HIDDEN_UNITS)
         self.bias = linear(EMBEDDING, d)
         if generator is not None:
             with torch.no_grad():
                 # bends all over the range of a coordinate, from gentle to steep
-                kinks = 1.2 * torch.randn(d, UNITS, generator=generator)
-                signs = torch.randint(2, (d, UNITS), generator=generator) * 2 - 1
-                slopes = torch.logspace(0, 1, UNITS)
+                kinks = 1.2 * torch.randn(d, HIDDEN_UNITS, generator=generator)
+                signs = torch.randint(2, (d, HIDDEN_UNITS), generator=generator) * 2 - 1
+                slopes = torch.logspace(0, 1, HIDDEN_UNITS)
                 self.slopes.copy_(slopes * signs)
                 self.offsets.copy_(-self.slopes * kinks)
-                self.mixing.normal_(0, UNITS**-0.5, generator=generator)
+                self.mixing.normal_(0, HIDDEN_UNITS**-0.5, generator=generator)
                 self.mixing.div_(slopes[:, None])
             initialise(self.embed.layer, generator)
             initialise(self.modulation, generator, zero=True)
@@ -108,7 +108,7 @@ class SeparableNetwork(nn.Module):
         return SeparableField(self.axes, along, dtype)
 
     def _modulations(self, log_sigma: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
-        """Scales and shifts of both layers, shape (g, 1, d, UNITS) each, and the bias, shape (g, 1, d)."""
+        """Scales and shifts of both layers, shape (g, 1, d, HIDDEN_UNITS) each, and the bias, shape (g, 1, d)."""
         embedding = self.embed(log_sigma)
         film = self.modulation(embedding).reshape(len(embedding), 1, 4, *self.slopes.shape)
         return film.unbind(2), self.bias(embedding)[:, None]
@@ -203,8 +203,8 @@ class SeparableField(Field):
         if len(far):
             s = torch.where(inside, s, 0.0)  # huge powers would spoil gradients
         along = torch.cat([table.value(part) for part in s.split(rows_in_cache(len(s), s), dim=1)], dim=1)
-        found = torch.mm(along.T, self.axes.T).to(y.dtype)
-        return found.index_copy(0, far, super().v_predictions(y[far])) if len(far) else found
+        predictions = torch.mm(along.T, self.axes.T).to(y.dtype)
+        return predictions.index_copy(0, far, super().v_predictions(y[far])) if len(far) else predictions
 
     def v_prediction(self, y: Tensor) -> Tensor:
         """F(y, σ), shape (n, d)."""
@@ -220,6 +220,6 @@ class SeparableField(Field):
     @cached_property
     def _table(self) -> Table | None:
         """f where it can be tabulated."""
-        if self.axes.dtype not in TOLERANCES or self.axes.device.type != "cpu":
+        if self.axes.dtype not in INTERPOLATION_ERRORS or self.axes.device.type != "cpu":
             return None
         return tabulate(self.along, len(self.axes), self.axes.dtype)

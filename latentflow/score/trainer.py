@@ -8,7 +8,7 @@ import math
 import torch
 from torch import Generator, Tensor, nn
 
-from latentflow.score.objective import LEVELS, NoiseLevels, denoising_errors
+from latentflow.score.objective import BATCH_LEVELS, NoiseLevels, denoising_errors
 from latentflow.score.sizing import TrainingPlan
 
 #: Width of the averaging window of the weights, as a share of the steps so far (Karras et al. 2024, arXiv
@@ -18,7 +18,7 @@ AVERAGING_EXPONENT = 16.0
 #: A network over-fits after this many validations in a row (of 50 over a whole training) whose loss is above the best
 #: by this share. A mere plateau does not count, for the loss falls again as the learning rate decays.
 PATIENCE = 8
-WORSE = 0.005
+OVERFIT_SHARE = 0.005
 
 
 class Trainer:
@@ -78,7 +78,7 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = self.plan.learning_rate * warm_up * 0.5 * (1 + math.cos(math.pi * share))
         noise = torch.randn(x0.shape, generator=self.generator, device=x0.device)
-        log_sigma = self._levels.draw(math.gcd(len(x0), LEVELS), self.generator)
+        log_sigma = self._levels.draw(math.gcd(len(x0), BATCH_LEVELS), self.generator)
         errors = denoising_errors(self.network, x0, log_sigma, noise)
         self.optimiser.zero_grad(set_to_none=True)
         errors.mean().backward()
@@ -95,7 +95,7 @@ class Trainer:
 
     def judge(self, loss: float) -> None:
         """Keep the average if its validation loss is the lowest so far."""
-        self._worse = self._worse + 1 if loss > self.best_loss * (1 + WORSE) else 0
+        self._worse = self._worse + 1 if loss > self.best_loss * (1 + OVERFIT_SHARE) else 0
         if loss < self.best_loss:
             self.best, self.best_loss, self.best_step = copy.deepcopy(self.average), loss, self.steps
 

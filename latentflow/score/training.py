@@ -21,7 +21,7 @@ from latentflow.score.trainer import Trainer
 DrawRows = Callable[[], Tensor]
 
 #: Standard errors of the paired difference by which one network must beat another to be called better.
-CLEARLY = 1.0
+LEAD_IN_ERRORS = 1.0
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def train_denoiser(
     if trainer.best is not None and trainer.best_step < trainer.steps:
         gain, error = run.judge.gain(trainer.best, network)
         # a lead within its own error is chance, and the later average has seen more
-        if gain > CLEARLY * error:
+        if gain > LEAD_IN_ERRORS * error:
             network, best_step = trainer.best, trainer.best_step
     if progress is not None:
         rate, _ = run.clock.rates(trainer.steps)
@@ -218,7 +218,7 @@ def _with_the_rest(run: _Run, separable: Trainer, rest: Family, dimension: int) 
     )
     run.advance(joined, 1.0, 2 * race_steps(plan))
     gain, error = run.judge.gain(joined.average, separable.best or separable.average)
-    return joined if gain > CLEARLY * error else separable
+    return joined if gain > LEAD_IN_ERRORS * error else separable
 
 
 def race_steps(plan: TrainingPlan) -> int:

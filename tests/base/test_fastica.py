@@ -74,7 +74,7 @@ def test_a_run_that_does_not_converge_goes_on_and_starts_again_and_says_so(monke
     found = ica_axes(np.random.default_rng(2).laplace(size=(300, 4)), 5)
     assert not found.converged
     assert found.starts == 3
-    tight, loose = module.TOLERANCE, module.LOOSE_TOLERANCE
+    tight, loose = module.CONVERGED_CHANGE, module.LOOSE_CONVERGED_CHANGE
     assert runs == [
         (5 + s, False, tight) if fresh else (5, True, loose) for s in range(3) for fresh in (1, 0)
     ]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from latentflow.base.monotone import UNITS, Curves, MonotoneTransforms, _MonotoneTransform
+from latentflow.base.monotone import TANH_UNITS, Curves, MonotoneTransforms, _MonotoneTransform
 
 
 def shaken(module, seed=0, by=2.0):
@@ -49,9 +49,9 @@ def test_the_derivative_by_hand_is_that_of_the_formula():
     inputs = (
         numbers(3, 7),
         numbers(3, least=0.3),
-        numbers(3, UNITS, least=0.1),
-        numbers(3, UNITS, least=0.5),
-        numbers(3, UNITS),
+        numbers(3, TANH_UNITS, least=0.1),
+        numbers(3, TANH_UNITS, least=0.5),
+        numbers(3, TANH_UNITS),
         numbers(3),
     )
     assert torch.autograd.gradcheck(_MonotoneTransform.apply, inputs)

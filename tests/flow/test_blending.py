@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from latentflow.flow.blending import LOWER, Blended
+from latentflow.flow.blending import LOWER_ORDERS, Blended
 from latentflow.flow.multistep import Multistep
 from latentflow.flow.solvers import PREDICTOR_CORRECTORS, SOLVERS, solver_of
 from latentflow.score.oracles import GaussianOracle
@@ -30,7 +30,7 @@ def integrated(solver, grid):
 
 @pytest.mark.parametrize(("share", "order"), [(None, 5), (0, 4), (1, 3), (2, 2)])
 def test_a_whole_share_is_the_lower_order_itself(share, order):
-    blend_weights = np.zeros((len(GRID) - 1, 2, LOWER))
+    blend_weights = np.zeros((len(GRID) - 1, 2, LOWER_ORDERS))
     if share is not None:
         blend_weights[:, :, share] = 1.0
     found = integrated(solver_of("pec5", np.stack([blend_weights, blend_weights])), GRID)
@@ -39,7 +39,7 @@ def test_a_whole_share_is_the_lower_order_itself(share, order):
 
 
 def test_predictor_and_corrector_have_shares_of_their_own():
-    steps, blend_weights = len(GRID) - 1, np.zeros((len(GRID) - 1, 2, LOWER))
+    steps, blend_weights = len(GRID) - 1, np.zeros((len(GRID) - 1, 2, LOWER_ORDERS))
     blend_weights[:, 0, 0], blend_weights[:, 1, 0] = 0.5, 0.25
     plans = [
         SOLVERS["pec5"].plan(GRID.tolist()),
@@ -58,7 +58,7 @@ def test_predictor_and_corrector_have_shares_of_their_own():
 def test_whatever_the_shares_the_method_converges_with_its_lowest_order(seed):
     exact = integrated(SOLVERS["dp5"], np.linspace(GRID[0], GRID[-1], 400))
     rng, errors = np.random.default_rng(seed), []
-    drawn = rng.uniform(-1, 1, (2, LOWER))
+    drawn = rng.uniform(-1, 1, (2, LOWER_ORDERS))
     for steps in (40, 80, 160):
         solver = solver_of("pec5", np.tile(drawn, (2, steps, 1, 1)))
         errors.append(float((integrated(solver, np.linspace(GRID[0], GRID[-1], steps + 1)) - exact).norm()))
@@ -68,7 +68,7 @@ def test_whatever_the_shares_the_method_converges_with_its_lowest_order(seed):
 
 
 def test_shares_can_be_differentiated():
-    blend_weights = torch.zeros(len(GRID) - 1, 2, LOWER, dtype=torch.float64, requires_grad=True)
+    blend_weights = torch.zeros(len(GRID) - 1, 2, LOWER_ORDERS, dtype=torch.float64, requires_grad=True)
     solver = Blended.of(PREDICTOR_CORRECTORS["pec5"], blend_weights)
     (gradient,) = torch.autograd.grad(integrated(solver, torch.as_tensor(GRID)).square().sum(), blend_weights)
     step, at = 1e-6, (7, 1, 1)
@@ -85,12 +85,12 @@ def test_shares_can_be_differentiated():
 
 def test_only_a_predictor_corrector_can_be_blended():
     with pytest.raises(KeyError):
-        solver_of("rk4", np.zeros((2, 3, 2, LOWER)))
+        solver_of("rk4", np.zeros((2, 3, 2, LOWER_ORDERS)))
     assert solver_of("rk4", None) is SOLVERS["rk4"]
 
 
 def test_the_way_back_has_shares_of_its_own():
-    there, back = np.zeros((2, len(GRID) - 1, 2, LOWER))
+    there, back = np.zeros((2, len(GRID) - 1, 2, LOWER_ORDERS))
     there[..., 0], back[..., 1] = 1.0, 1.0
     solver = solver_of("pec5", np.stack([there, back]))
     torch.testing.assert_close(

@@ -61,9 +61,9 @@ def test_the_accuracy_is_reached_on_new_rows_with_few_steps(solver, accuracy):
     if solver not in ADAPTIVE:
         # one step in thirty-two could be saved at most
         objective = CalibrationObjective.of(oracle(), draws(300, 0), ENDS, accuracy)
-        fewer = record["steps"] - max(1, math.ceil(record["steps"] / step_count.SAVED))
+        fewer = record["steps"] - max(1, math.ceil(record["steps"] / step_count.ONE_SAVED_IN))
         draft = Steps(np.log(blended_grid(*ENDS, max(fewer, 1))), SOLVERS[solver])
-        assert fewer < step_count.FEWEST or objective.excess(draft) > 1
+        assert fewer < step_count.FEWEST_STEPS or objective.excess(draft) > 1
 
 
 def test_frozen_steps_are_those_that_the_adaptive_solver_accepts():
@@ -110,7 +110,7 @@ def test_a_fold_lengthens_the_grid_until_it_is_gone(monkeypatch):
 
 
 def test_where_steps_do_not_suffice_the_record_says_so(monkeypatch):
-    monkeypatch.setattr(step_count, "MOST", 30)
+    monkeypatch.setattr(step_count, "MOST_STEPS", 30)
     found = steps_for(oracle(), draws(60, 0), ENDS, 1e-4, "euler")
     assert len(found.sigmas) - 1 == 30
     assert "was not reached" in found.warnings()[0]
@@ -126,7 +126,7 @@ def test_the_search_finds_where_the_error_is_no_longer_in_excess(enough_from):
 
     excess_of = lambda draft: (enough_from / draft.steps) ** 4  # noqa: E731
     _, found = step_count._fewest(draft_of, excess_of, 24, 4)
-    assert max(enough_from, 2) <= found.steps <= max(enough_from, 2) * (1 + 1 / step_count.SAVED)
+    assert max(enough_from, 2) <= found.steps <= max(enough_from, 2) * (1 + 1 / step_count.ONE_SAVED_IN)
     assert len(lengths) < 16
 
 
