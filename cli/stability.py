@@ -62,8 +62,6 @@ def command(
     if not job.telling.silent:
         spent = seconds(expected_seconds(model, runs, preset))
         click.echo(f"{count(runs - 1, 'further fit')}: about {spent} of training", err=True)
-    if not time_order:  # equal steps, as just said
-        time = time or model.record.get("time")
     with FitProgress(quiet=job.telling.silent) as progress:
         result = stability(
             model,
@@ -71,7 +69,7 @@ def command(
             runs=runs,
             preset=preset,
             missing=job.missing,
-            groups=groups or model.record.get("groups"),
+            groups=groups,
             time=time,
             time_order=time_order,
             device=job.device,

@@ -104,9 +104,11 @@ def stability(
         Of the other fits; by default that of the model.
     missing : {"error", "drop"}
     groups, time : str or array_like, shape (n,), optional
-        As for :func:`~latentflow.model.fit.fit_table`; what the model was told.
+        As for :func:`~latentflow.model.fit.fit_table`; what the model was told. Columns that it was told of are read
+        again where none are given.
     time_order : bool
-        Rows follow each other in time, at equal steps; so they do as well where the model was told so.
+        Rows follow each other in time, at equal steps, whatever column of times the model was told of; so they do as
+        well where the model was told so.
     device : str
     n_boot : int
     seed : int
@@ -132,6 +134,9 @@ def stability(
         FitSettings.from_record(model.record), orientation=model.orientation.asked, device=device
     )
     settings = FitSettings.of(settings, time_order=time_order or settings.time_order, **changes)
+    groups = model.record.get("groups") if groups is None else groups
+    if time is None and not time_order:
+        time = model.record.get("time")
     if "orientation" not in changes:
         _refuse_unknown_order(model.orientation.method, groups, time, settings.time_order)
     material = prepare(model, X, rows="held_out", missing=missing, seed=seed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import h5py
 import numpy as np
 import pytest
 
@@ -230,3 +231,22 @@ def test_rows_with_missing_values_keep_their_place_in_the_split(
     np.testing.assert_array_equal(split.role, fitted.roles[complete])
     found = stability(fitted, data, runs=2, missing="drop", n_boot=20, device="cpu")
     assert found.n_rows == int((fitted.roles == HELD_OUT).sum())
+
+
+def test_columns_that_the_model_was_told_of_are_read_again(
+    run, tmp_path, write_table, tiny_rows, tiny, refits
+) -> None:
+    data = write_table(tmp_path / "beside.h5", tiny_rows(200))
+    with h5py.File(data, "a") as file:
+        file["session"], file["clock"] = np.arange(200) // 50, np.arange(200) * 0.5
+    run("fit", data, *tiny, "--groups", "session", "--time", "clock")
+    fitted = FittedFlow.load(tmp_path / "beside.latentflow.safetensors", device="cpu")
+    words = {"runs": 2, "n_boot": 20, "device": "cpu"}
+    stability(fitted, data, **words)
+    np.testing.assert_array_equal(refits[0]["groups"], np.arange(200) // 50)
+    np.testing.assert_array_equal(refits[0]["time"], np.arange(200) * 0.5)
+    stability(fitted, data, **words, groups=np.arange(200) // 40, time_order=True)
+    np.testing.assert_array_equal(refits[1]["groups"], np.arange(200) // 40)
+    assert refits[1]["time"] is None
+    with pytest.raises(DataError, match="session"):
+        stability(fitted, open_table(data).read(), **words)
