@@ -20,6 +20,7 @@ from latentflow.geometry.trajectories import INTERVALS, Floats, decreasing_grid,
 from latentflow.model.fitted_flow import FittedFlow
 from latentflow.model.tables import is_table_of_fit, open_for
 from latentflow.score.oracles import EmpiricalOracle
+from latentflow.score.tensors import as_array
 from latentflow.statistics.records import Result
 from latentflow.statistics.serial import serial_structure
 from latentflow.statistics.thinning import thin
@@ -147,7 +148,7 @@ def _rows(model: FittedFlow, table: Table) -> tuple[np.ndarray, np.ndarray, str,
 
 
 def _whitened(model: FittedFlow, table: Table, index: np.ndarray, missing: str) -> Floats:
-    """Rows of the table on the coordinates that the flow lives on, shape (n, d)."""
+    """Rows of the table on the coordinates that the flow lives on, whitened or of the base, shape (n, d)."""
     values = table.read_rows(index)
     complete = np.isfinite(values).all(axis=1)
     if missing != "drop" and not complete.all():
@@ -155,7 +156,7 @@ def _whitened(model: FittedFlow, table: Table, index: np.ndarray, missing: str) 
     if not complete.any():
         return np.zeros((0, model.preprocessor.n_flow))
     x, _ = model.preprocessor.forward(values[complete])
-    return np.asarray(x[:, : model.preprocessor.n_flow])
+    return as_array(model.before_flow(model.tensor(x[:, : model.preprocessor.n_flow])))
 
 
 def _mean_shift_gap(points: Floats, low: float, high: float, rng: np.random.Generator) -> float:

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from latentflow.flow.probability_flow import ProbabilityFlow
+from latentflow.flow.latent_map import LatentMap
 from latentflow.score.tensors import as_array
 
 Floats = NDArray[np.float64]
@@ -59,7 +59,7 @@ class CurvePoints:
     residual: Tensor
 
 
-def curve_points(flow: ProbabilityFlow, z: Tensor, directions: Tensor) -> CurvePoints:
+def curve_points(flow: LatentMap, z: Tensor, directions: Tensor) -> CurvePoints:
     """Pre-images of latents, and their velocities as the latents move.
 
     With few coordinates the velocity is solved from the Jacobian of the encoder. With many it is the tangent of the
@@ -68,7 +68,7 @@ def curve_points(flow: ProbabilityFlow, z: Tensor, directions: Tensor) -> CurveP
 
     Parameters
     ----------
-    flow : ProbabilityFlow
+    flow : LatentMap
     z : Tensor, shape (n, d)
         Un-oriented latents.
     directions : Tensor, shape (n, d)
@@ -85,7 +85,7 @@ def curve_points(flow: ProbabilityFlow, z: Tensor, directions: Tensor) -> CurveP
     return CurvePoints(x, velocity, worst.nan_to_num(nan=torch.inf))
 
 
-def _velocities(flow: ProbabilityFlow, z: Tensor, x: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+def _velocities(flow: LatentMap, z: Tensor, x: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
     """x′ with E′(x) x′ = v, and the largest |E′(x) x′ − v| of each row."""
     if z.shape[1] <= WHOLE_JACOBIAN_UP_TO:
         return _solved(flow, x, directions)
@@ -95,13 +95,13 @@ def _velocities(flow: ProbabilityFlow, z: Tensor, x: Tensor, directions: Tensor)
     return velocity, defect
 
 
-def _solved(flow: ProbabilityFlow, x: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+def _solved(flow: LatentMap, x: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
     jacobian = flow.encode_with_jacobian(x)[1].nan_to_num()
     velocity = torch.linalg.lstsq(jacobian, directions[:, :, None]).solution
     return velocity[:, :, 0], ((jacobian @ velocity)[:, :, 0] - directions).abs().amax(1)
 
 
-def _corrected(flow: ProbabilityFlow, z: Tensor, x: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+def _corrected(flow: LatentMap, z: Tensor, x: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
     velocity = flow.decode_along(z, directions)
     rest = directions - flow.encode_along(x, velocity)
     defect = rest.abs().amax(1)
@@ -137,7 +137,7 @@ class AxisCurves:
 
     @classmethod
     def follow(
-        cls, flow: ProbabilityFlow, rotation: Floats, *, knots: int, reach: float = np.inf
+        cls, flow: LatentMap, rotation: Floats, *, knots: int, reach: float = np.inf
     ) -> AxisCurves:
         """Decode every latent's curve at ``knots`` knots.
 
@@ -183,7 +183,7 @@ class AxisCurves:
             exact, np.minimum(before, after) / CHORD_RATIO, np.maximum(before, after) * CHORD_RATIO
         )
 
-    def refined(self, flow: ProbabilityFlow, rotation: Floats, reach: float, more: int) -> AxisCurves:
+    def refined(self, flow: LatentMap, rotation: Floats, reach: float, more: int) -> AxisCurves:
         """With ``more`` further knots a latent, where the arc length is least well interpolated."""
         parts = _divided(self.errors(), more)
         start, width = self.t[:, :-1], np.diff(self.t, axis=1)
@@ -257,7 +257,7 @@ def _divided(errors: Floats, more: int) -> NDArray[np.intp]:
 
 
 def _decoded(
-    flow: ProbabilityFlow, rotation: Floats, t: Floats, reach: float
+    flow: LatentMap, rotation: Floats, t: Floats, reach: float
 ) -> tuple[AxisCurves, NDArray[np.bool_]]:
     """The curves at t, shape (k, m), and which of the knots can be believed."""
     k, m = t.shape

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from latentflow.components.source_scale import SourceScale
 from latentflow.data.preprocess import Preprocessor
-from latentflow.flow.probability_flow import ProbabilityFlow
+from latentflow.flow.latent_map import LatentMap
 from latentflow.score.tensors import as_array
 from latentflow.statistics.thinning import thin
 
@@ -65,7 +65,7 @@ class MeanJacobians:
     def over(
         cls,
         preprocessor: Preprocessor,
-        flow: ProbabilityFlow,
+        flow: LatentMap,
         rotation: Floats,
         X: Floats,
         *,
@@ -76,7 +76,7 @@ class MeanJacobians:
         Parameters
         ----------
         preprocessor : Preprocessor
-        flow : ProbabilityFlow
+        flow : LatentMap
         rotation : ndarray, shape (k, k)
             V of the orientation.
         X : ndarray, shape (n, D)

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentflow.components.latent_curves import AxisCurves, risen
-from latentflow.flow.probability_flow import ProbabilityFlow
+from latentflow.flow.latent_map import LatentMap
 
 Floats = NDArray[np.float64]
 
@@ -62,7 +62,7 @@ class SourceScale:
     @classmethod
     def fit(
         cls,
-        flow: ProbabilityFlow,
+        flow: LatentMap,
         rotation: Floats,
         latents: Floats,
         *,
@@ -73,7 +73,7 @@ class SourceScale:
 
         Parameters
         ----------
-        flow : ProbabilityFlow
+        flow : LatentMap
         rotation : ndarray, shape (k, k)
             V of the orientation: latent i runs along column i.
         latents : ndarray, shape (n, k)

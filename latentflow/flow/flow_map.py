@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from latentflow.errors import LatentFlowError
-from latentflow.flow.probability_flow import ProbabilityFlow
+from latentflow.flow.latent_map import LatentMap
 from latentflow.score.tensors import as_array
 
 Floats = NDArray[np.float64]
@@ -25,7 +25,7 @@ class FlowMap:
 
     Parameters
     ----------
-    flow : ProbabilityFlow
+    flow : LatentMap
     log_det : {"continuous", "discrete"}
         Of which map the log-determinant is.
     trace_seed : int, optional
@@ -48,7 +48,7 @@ class FlowMap:
         If there is no such log-determinant, or the discrete one is to be estimated.
     """
 
-    flow: ProbabilityFlow
+    flow: LatentMap
     log_det: str = "continuous"
     trace_seed: int | None = None
     measured: bool = True

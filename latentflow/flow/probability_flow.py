@@ -13,7 +13,7 @@ z = y(σ_max).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 
@@ -25,6 +25,7 @@ from torch.func import jvp
 
 from latentflow.errors import LatentFlowError
 from latentflow.flow.adaptive import Adaptive
+from latentflow.flow.latent_map import LatentMap
 from latentflow.flow.multistep import Multistep
 from latentflow.flow.preimage import Encoder, solve
 from latentflow.flow.shooting import Pass, Trajectory
@@ -40,8 +41,6 @@ EXACT_TRACE_DIMENSION = 256
 TRACE_PROBES = 32
 #: Numbers (rows × columns) integrated at once; within an evaluation rows are taken as many as the caches hold.
 CHUNK_ELEMENTS, GPU_CHUNK_ELEMENTS = 1 << 16, 1 << 22
-#: Numbers of latents and Jacobians that are held at once, part by part.
-NUMBERS_AT_ONCE = 1 << 22
 #: Fields kept, over the nodes of the grid: Runge–Kutta methods evaluate between nodes too.
 _FIELDS_KEPT = 8
 
@@ -50,7 +49,7 @@ Trace = Callable[[float, Tensor], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
-class ProbabilityFlow:
+class ProbabilityFlow(LatentMap):
     """The flow of a denoiser on a frozen grid.
 
     Parameters
@@ -136,12 +135,6 @@ class ProbabilityFlow:
         state = torch.cat(parts)
         return state[:, :, 0], state[:, :, 1:]
 
-    def jacobian_parts(self, x: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:
-        """Which rows, their latents (m, d) and ∂z/∂x (m, d, d), part by part: those of many rows do not fit at once."""
-        size = max(1, NUMBERS_AT_ONCE // (x.shape[1] * (x.shape[1] + 1)))
-        for start in range(0, max(1, len(x)), size):
-            yield slice(start, start + size), *self.encode_with_jacobian(x[start : start + size])
-
     def encode_along(self, x: Tensor, directions: Tensor) -> Tensor:
         """(∂z/∂x) v for one direction v of each row: the tangent of the encoder, shape (n, d)."""
         return self._along(self._forward, x, directions)
@@ -149,22 +142,6 @@ class ProbabilityFlow:
     def decode_along(self, z: Tensor, directions: Tensor) -> Tensor:
         """Tangent of the plain backward integration, (n, d): (∂x/∂z) v up to the error of the solver."""
         return self._along(self._backward, z, directions)
-
-    def log_prob(self, x: Tensor) -> Tensor:
-        """log p(x) = log N(z; 0, I) + log|det ∂z/∂x| in nats per whitened row, shape (n,)."""
-        z, log_det = self.encode_with_log_det(x)
-        return log_det - 0.5 * (z * z).sum(1) - 0.5 * x.shape[1] * math.log(2 * math.pi)
-
-    def encode_with_discrete_log_det(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Latents (n, d), and sign and log|det| in nats of the Jacobian of the discrete encoder, (n,) each.
-
-        What the encoder on its grid does to volumes, to rounding, where :meth:`encode_with_log_det` integrates the
-        trace; they agree to about ten times the accuracy of the latents. A sign below zero would tell that the
-        discrete map folds.
-        """
-        parts = [(z, *torch.linalg.slogdet(jacobian)) for _, z, jacobian in self.jacobian_parts(x)]
-        z, sign, log_det = map(torch.cat, zip(*parts, strict=True))
-        return z, sign, log_det
 
     def decode(self, z: Tensor, *, tolerance: float | None = None, rounds: int = 30) -> tuple[Tensor, Tensor]:
         """Rows whose encoding is z: the pre-image of the encoder map on its own grid (:mod:`latentflow.flow.preimage`).

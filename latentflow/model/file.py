@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialise
 from torch import Tensor
 
+from latentflow.base.layers import LayeredBase
 from latentflow.components.mean_jacobians import MeanJacobians
 from latentflow.components.source_scale import SourceScale
 from latentflow.data.atomic import replacing
@@ -26,13 +27,14 @@ from latentflow.errors import ModelFileError
 from latentflow.flow.grids import log_uniform_grid
 from latentflow.flow.solvers import integrator_of
 from latentflow.orientation.record import Orientation
-from latentflow.score.denoisers import NetworkDenoiser
+from latentflow.score.denoisers import Denoiser, NetworkDenoiser, StandardNormal
 from latentflow.score.networks import build_network
 
-FORMAT = 4
+FORMAT, FORMAT_WITHOUT_BASE = 5, 4
 #: Formats that this version reads; in 1 the latents had no orientation, and so no source scale; before 3 every grid was
-#: uniform in log σ, and before 4 no orders were blended.
-READABLE_FORMATS = (1, 2, 3, 4)
+#: uniform in log σ, before 4 no orders were blended, and before 5 there was no base, and no flow without a network. A
+#: model without a base is written as before, so that its hash stays what it was.
+READABLE_FORMATS = (1, 2, 3, 4, 5)
 _HEADER = "latentflow"
 
 
@@ -49,13 +51,15 @@ def model_bytes(model: Mapping[str, Any]) -> bytes:
     ModelFileError
         If the denoiser is not a network.
     """
-    if not isinstance(model["denoiser"], NetworkDenoiser):
+    denoiser, base = model["denoiser"], model["base"]
+    identity = base is not None and isinstance(denoiser, StandardNormal)
+    if not (identity or isinstance(denoiser, NetworkDenoiser)):
         raise ModelFileError("only a model with a trained network has a file; this one holds a closed form")
     meta, arrays = model["preprocessor"].state()
     orientation, turned = model["orientation"].state()
     header = {
-        "format": FORMAT,
-        "network": model["denoiser"].settings,
+        "format": FORMAT if base is not None else FORMAT_WITHOUT_BASE,
+        "network": None if identity else denoiser.settings,
         "preprocessor": meta,
         "solver": model["solver"],
         "record": model["record"],
@@ -68,8 +72,10 @@ def model_bytes(model: Mapping[str, Any]) -> bytes:
         named |= {f"source_scale.{k}": v for k, v in model["source_scale"].state().items()}
     if model["mean_jacobians"] is not None:
         named |= {f"linear_picture.{k}": v for k, v in model["mean_jacobians"].state().items()}
+    if base is not None:
+        named |= {f"base.{k}": v for k, v in base.state().items()}
     tensors = {k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in named.items()}
-    for name, value in model["denoiser"].state_dict().items():
+    for name, value in denoiser.state_dict().items():
         # weights are trained in single precision, which holds them exactly
         tensors[f"denoiser.{name}"] = value.detach().to("cpu", torch.float32).contiguous()
     tensors["flow.sigmas"] = torch.tensor(np.asarray(model["sigmas"]), dtype=torch.float64)
@@ -126,8 +132,11 @@ def read_model(source: Path) -> dict[str, Any]:
 
 
 def _fields(header: dict[str, Any], tensors: dict[str, Tensor]) -> dict[str, Any]:
-    denoiser = NetworkDenoiser(build_network(header["network"]))
-    denoiser.load_state_dict(_named(tensors, "denoiser."))
+    base = LayeredBase.from_state(_arrays(tensors, "base.")) if "base.matrices.0" in tensors else None
+    denoiser: Denoiser = StandardNormal()
+    if header["network"] is not None or base is None:
+        denoiser = NetworkDenoiser(build_network(header["network"]))
+        denoiser.load_state_dict(_named(tensors, "denoiser."))
     turned, scale, mean_jacobians = (
         _arrays(tensors, part) for part in ("orientation.", "source_scale.", "linear_picture.")
     )
@@ -144,6 +153,7 @@ def _fields(header: dict[str, Any], tensors: dict[str, Tensor]) -> dict[str, Any
         "record": header["record"],
         "roles": tensors["rows.role"].numpy(),
         "reach": header["reach"],
+        "base": base,
         "orientation": Orientation.from_state(header["orientation"], turned) if turned else None,
         "source_scale": SourceScale.from_state(scale) if scale else None,
         "mean_jacobians": MeanJacobians.from_state(mean_jacobians) if mean_jacobians else None,

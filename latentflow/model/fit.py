@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time as clock
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,26 +11,23 @@ import torch
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 from torch import Generator, Tensor
 
-from latentflow.base.fastica import ica_axes
 from latentflow.data.complete_rows import complete_rows
 from latentflow.data.preprocess import Preprocessor
 from latentflow.data.splits import GAP, HELD_OUT, TRAIN, VALIDATION, Split, make_split
 from latentflow.data.tables import Table
-from latentflow.flow.calibration import CalibratedGrid, choose_start
+from latentflow.flow.calibration import CalibratedGrid
 from latentflow.flow.step_count import calibrated_grid
+from latentflow.model.chain import TrainedChain, WhitenedRows, through, train_chain
 from latentflow.model.devices import choose_device, one_thread
 from latentflow.model.fitted_flow import FittedFlow
 from latentflow.model.orient import orient_by
 from latentflow.model.settings import FitSettings
 from latentflow.orientation.request import OrientationRequest, fewest_rows
-from latentflow.score.denoisers import NetworkDenoiser
+from latentflow.score.denoisers import NetworkDenoiser, StandardNormal
 from latentflow.score.sizing import TrainingPlan, plan_training
-from latentflow.score.tensors import as_array
-from latentflow.score.training import Progress, TrainingRecord, train_denoiser
+from latentflow.score.training import Progress
 from latentflow.version import __version__
 
-#: Beyond as many coordinates the separable network is not tried.
-AXES_DIMENSION = 64
 #: Training rows per whitened column below which the fit warns.
 ROWS_PER_COLUMN = 20
 #: Settings from which, and from the rows, the training plan follows.
@@ -163,26 +159,31 @@ def fit_flow(
         request = OrientationRequest.of("none", len(X))
     picked = request.rows(preprocessor.n_flow, split.role)
     with one_thread():
-        trained = _train(preprocessor, X, split, settings, device, progress)
-        sigma_min, grid = _start_and_grid(trained, settings)
+        rows = _whitened_rows(preprocessor, X, split, settings, device)
+        plan = plan_training(
+            *rows.train.shape, **{name: getattr(settings, name) for name in PLAN_SETTINGS}
+        )
+        generator = Generator(device).manual_seed(settings.seed)
+        chain = train_chain(rows, plan, settings, generator=generator, progress=progress)
+        grid = _grid(chain, rows, plan, settings)
         model = FittedFlow(
             preprocessor=preprocessor,
-            denoiser=trained.denoiser,
-            sigmas=grid.sigmas,
-            solver=grid.solver,
-            blend_weights=grid.blend_weights,
+            base=chain.base,
+            denoiser=chain.denoiser,
+            sigmas=np.array([plan.sigma_min, plan.sigma_max]) if grid is None else grid.sigmas,
+            solver=settings.solver if grid is None else grid.solver,
+            blend_weights=None if grid is None else grid.blend_weights,
             record={
-                **_record(settings, split, trained),
-                "sigma_min": sigma_min,
-                "grid": grid.to_dict(),
+                **_record(settings, split, rows, plan, chain),
+                "grid": None if grid is None else grid.to_dict(),
                 "warnings": [
                     *preprocessor.warnings,
-                    *_few_rows(*trained.rows.shape, unoriented=unoriented),
-                    *grid.warnings(),
+                    *_few_rows(*rows.train.shape, unoriented=unoriented),
+                    *([] if grid is None else grid.warnings()),
                 ],
             },
             roles=split.role,
-            reach=float(trained.rows.norm(dim=1).max()),
+            reach=float(rows.train.norm(dim=1).max()),
             device=device,
         )
         oriented = orient_by(model, X, request, picked)
@@ -203,60 +204,38 @@ def _few_to_orient(split: Split, k: int) -> bool:
     return len(split.rows(TRAIN)) + len(split.rows(VALIDATION)) < fewest_rows(k)
 
 
-@dataclass(frozen=True)
-class _Trained:
-    """A denoiser, how it was trained, and the whitened rows (n, k) that trained and validated it."""
-
-    denoiser: NetworkDenoiser
-    plan: TrainingPlan
-    record: TrainingRecord
-    rows: Tensor
-    validation: Tensor
-
-
-def _train(
-    preprocessor: Preprocessor,
-    X: Floats,
-    split: Split,
-    settings: FitSettings,
-    device: torch.device,
-    progress: Callable[[Progress], None] | None,
-) -> _Trained:
-    """A denoiser of the training rows, which are dithered anew each time they are drawn where they lie on lattices."""
+def _whitened_rows(
+    preprocessor: Preprocessor, X: Floats, split: Split, settings: FitSettings, device: torch.device
+) -> WhitenedRows:
+    """Training and validation rows; those on lattices are dithered anew each time they are drawn."""
 
     def whitened(role: int, rng: np.random.Generator | None = None) -> Tensor:
         x, _ = preprocessor.forward(X[split.rows(role)], rng)
         return torch.as_tensor(x[:, : preprocessor.n_flow], dtype=torch.float32, device=device)
 
-    rows, validation = whitened(TRAIN), whitened(VALIDATION)
-    plan = plan_training(*rows.shape, **{name: getattr(settings, name) for name in PLAN_SETTINGS})
     dither = np.random.default_rng([settings.seed, 1])
-    dequantised = any(treatment.lattice != "none" for treatment in preprocessor.treatments)
-    denoiser, record = train_denoiser(
-        (lambda: whitened(TRAIN, dither)) if dequantised else (lambda: rows),
-        validation,
-        plan,
-        generator=Generator(device).manual_seed(settings.seed),
-        axes=_independent_axes(rows, settings.seed),
-        redraw=dequantised,
-        progress=progress,
+    return WhitenedRows(
+        whitened(TRAIN),
+        whitened(VALIDATION),
+        draw=lambda: whitened(TRAIN, dither),
+        dequantised=any(treatment.lattice != "none" for treatment in preprocessor.treatments),
+        whitening=preprocessor.whitening,
     )
-    return _Trained(denoiser, plan, record, rows, validation)
 
 
-def _start_and_grid(trained: _Trained, settings: FitSettings) -> tuple[float, CalibratedGrid]:
-    """The noise level at which the flow starts, and the grid from there on."""
-    ends = trained.plan.sigma_min, trained.plan.sigma_max
-    sigma_min = choose_start(trained.denoiser, trained.validation, ends)
-    grid = calibrated_grid(
-        trained.denoiser, trained.rows, (sigma_min, ends[1]), settings.accuracy, settings.solver
-    )
-    return sigma_min, grid
+def _grid(chain: TrainedChain, rows: WhitenedRows, plan: TrainingPlan, settings: FitSettings) -> CalibratedGrid | None:
+    """The grid of the flow from its start on; None where it is the identity."""
+    if isinstance(chain.denoiser, StandardNormal):
+        return None
+    ends = chain.sigma_min, plan.sigma_max
+    return calibrated_grid(chain.denoiser, through(chain.base, rows.train), ends, settings.accuracy, settings.solver)
 
 
-def _record(settings: FitSettings, split: Split, trained: _Trained) -> dict[str, Any]:
+def _record(
+    settings: FitSettings, split: Split, rows: WhitenedRows, plan: TrainingPlan, chain: TrainedChain
+) -> dict[str, Any]:
     """What was asked for, which rows it took, and how training went."""
-    plan, training = trained.plan, trained.record
+    training = chain.record
     return {
         "version": __version__,
         "seed": settings.seed,
@@ -264,31 +243,21 @@ def _record(settings: FitSettings, split: Split, trained: _Trained) -> dict[str,
         "settings": settings.recorded(),
         "split": split.to_dict(),
         "n_rows": len(split.role),
-        "n_train": len(trained.rows),
-        "n_validation": len(trained.validation),
+        "n_train": len(rows.train),
+        "n_validation": len(rows.validation),
         "n_held_out": len(split.rows(HELD_OUT)),
         "plan": plan.to_dict(),
+        "sigma_min": chain.sigma_min,
         "sigma_max": plan.sigma_max,
         "history": training.history,
         "best_step": training.best_step,
         "steps": training.steps,
         "stopped": training.stopped,
         "training_seconds": training.seconds,
-        "network": {"structure": training.structure},
-        "device": str(trained.rows.device),
+        "network": {"structure": training.structure if isinstance(chain.denoiser, NetworkDenoiser) else "none"},
+        "chain": chain.choice,
+        "device": str(rows.train.device),
     }
-
-
-def _independent_axes(rows: Tensor, seed: int) -> Tensor | None:
-    """FastICA's rotation (k, k) of whitened rows (n, k), on the way to which it need not have converged.
-
-    Any rotation is a valid guess at axes along which the score may be separable: a poor one only loses the race
-    against the other network. None where there is nothing to rotate, or the rows do not span the space.
-    """
-    values = as_array(rows)
-    if not 2 <= values.shape[1] <= AXES_DIMENSION or len(values) <= values.shape[1]:
-        return None
-    return torch.as_tensor(ica_axes(values, seed).rotation, dtype=rows.dtype, device=rows.device)
 
 
 def _few_rows(n_train: int, k: int, *, unoriented: bool) -> list[str]:

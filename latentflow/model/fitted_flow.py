@@ -18,12 +18,15 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import chi2
 from torch import Tensor
 
+from latentflow.base.based_flow import BasedFlow
+from latentflow.base.layers import LayeredBase
 from latentflow.bijection import Bijection, Chain, Leading
 from latentflow.components.mean_jacobians import MeanJacobians
 from latentflow.components.source_scale import SourceScale
 from latentflow.data.preprocess import Preprocessor
 from latentflow.errors import DataError, LatentFlowError, LatentFlowWarning
 from latentflow.flow.flow_map import FlowMap
+from latentflow.flow.latent_map import LatentMap
 from latentflow.flow.probability_flow import ProbabilityFlow
 from latentflow.flow.solvers import integrator_of
 from latentflow.model.cleaning import Latents, extrapolation, latents_to_remove, without
@@ -31,7 +34,7 @@ from latentflow.model.devices import PRECISIONS, choose_device
 from latentflow.model.encoding import Encoding, unsolved
 from latentflow.model.file import model_bytes, read_model, write_model
 from latentflow.orientation.record import Orientation
-from latentflow.score.denoisers import Denoiser, NetworkDenoiser
+from latentflow.score.denoisers import Denoiser, NetworkDenoiser, StandardNormal
 
 _LOG_2PI = math.log(2 * math.pi)
 
@@ -54,7 +57,8 @@ class FittedFlow:
     ----------
     preprocessor : Preprocessor
     denoiser : Denoiser
-        On the whitened coordinates that the flow lives on; any denoiser, closed forms included.
+        On the coordinates that the flow lives on, whitened or of the base; any denoiser, closed forms included.
+        Behind a base :class:`~latentflow.score.denoisers.StandardNormal` stands for a flow that is the identity.
     sigmas : ndarray, shape (steps + 1,)
         The frozen grid of noise levels, in whitened units.
     solver : str
@@ -73,6 +77,8 @@ class FittedFlow:
         From oriented latents to sources; made for this orientation.
     mean_jacobians : MeanJacobians, optional
         Mean Jacobians over training rows; made for this orientation, and in source scale where there is one.
+    base : LayeredBase, optional
+        Between whitening and flow.
     device : torch.device
     dtype : torch.dtype
         In which the flow is integrated; double by default, because decoding back to the exact value of a lattice
@@ -90,6 +96,7 @@ class FittedFlow:
     orientation: Orientation = None  # type: ignore[assignment]  # set below where it is not given
     source_scale: SourceScale | None = None
     mean_jacobians: MeanJacobians | None = None
+    base: LayeredBase | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     dtype: torch.dtype = torch.float64
 
@@ -99,6 +106,8 @@ class FittedFlow:
         # a copy, since `to` works in place, and another model may hold the same denoiser in another precision
         own = copy.deepcopy(self.denoiser).to(device=self.device, dtype=self.dtype)
         self.denoiser = own.eval().requires_grad_(False)
+        if self.base is not None:
+            self.base = copy.deepcopy(self.base).to(device=self.device, dtype=self.dtype)
 
     def __getstate__(self) -> dict[str, Any]:
         """The fields alone: the flow is made again where it is wanted."""
@@ -115,9 +124,23 @@ class FittedFlow:
         return tuple(f"latent{i:02d}" for i in range(self.preprocessor.n_flow))
 
     @cached_property
-    def flow(self) -> ProbabilityFlow:
-        """The probability flow on whitened tensors of this model's device and dtype, before any orientation."""
+    def ode(self) -> ProbabilityFlow | None:
+        """The probability flow itself, behind the base where there is one; None where it is the identity."""
+        if self.base is not None and isinstance(self.denoiser, StandardNormal):
+            return None
         return ProbabilityFlow(self.denoiser, self.sigmas, integrator_of(self.solver, self.blend_weights))
+
+    @cached_property
+    def flow(self) -> LatentMap:
+        """Base and probability flow on whitened tensors of this model's device and dtype, before any orientation."""
+        if self.base is not None:
+            return BasedFlow(self.base, self.ode)
+        assert self.ode is not None
+        return self.ode
+
+    def before_flow(self, x: Tensor) -> Tensor:
+        """Whitened rows as the probability flow itself takes them, shape (n, k) both: on the coordinates of the base."""
+        return x if self.base is None else BasedFlow(self.base, None).encode(x)
 
     @property
     def network(self) -> dict[str, Any]:

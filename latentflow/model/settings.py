@@ -164,6 +164,17 @@ class FitSettings:
         choices=solver_names(),
         metavar="NAME",
     )
+    base: str = setting(
+        "auto",
+        "What goes before the flow: nothing, linear ICA with free densities, or a few layers of it. auto takes what "
+        "the validation rows speak for.",
+        choices=("auto", "none", "ica", "layers"),
+    )
+    flow: str = setting(
+        "auto",
+        "Whether the flow stays where the validation rows show no gain from it over the base: auto leaves it out then.",
+        choices=("auto", "always"),
+    )
     orientation: str = setting("auto", registry.in_words(), choices=registry.choices())
     time_order: bool = setting(False, "Say that rows follow each other in time, at equal steps.")
     device: str = setting(

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from latentflow.flow.latent_map import LatentMap
 from latentflow.flow.probability_flow import ProbabilityFlow
 from latentflow.orientation.joint_diagonalisation import JointDiagonalisation, joint_diagonaliser
 from latentflow.score.tensors import as_array
@@ -64,7 +65,7 @@ def denoiser_axes(flow: ProbabilityFlow, x: Floats, rng: np.random.Generator) ->
     return joint_diagonaliser(np.concatenate(matrices))
 
 
-def encoder_jacobians(flow: ProbabilityFlow, x: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
+def encoder_jacobians(flow: LatentMap, x: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """Some of the rows x, shape (m, k), and ∂z/∂x there, shape (m, k, k)."""
     m = rows_to_differentiate(x.shape[1])
     picked = x if len(x) <= m else x[rng.choice(len(x), size=m, replace=False)]
@@ -75,6 +76,14 @@ def metric_axes(jacobians: Floats) -> JointDiagonalisation:
     """Joint diagonaliser of the decoder metrics DᵀD, each scaled to trace one, from ∂z/∂x, shape (m, k, k)."""
     metrics = np.linalg.inv(jacobians @ jacobians.transpose(0, 2, 1))
     return joint_diagonaliser(metrics / np.trace(metrics, axis1=1, axis2=2)[:, None, None])
+
+
+def push_forward_axes(jacobians: Floats) -> JointDiagonalisation:
+    """Joint diagonaliser of log JJᵀ, from J = ∂z/∂x, shape (m, k, k): what the encoder itself says of a linear mixture.
+
+    Where x = R s, J is V diag(·) Rᵀ at every row, with V the axes of the sources in the latents.
+    """
+    return joint_diagonaliser(symmetric_log(jacobians @ jacobians.transpose(0, 2, 1)))
 
 
 def pull_back_axes(jacobians: Floats) -> JointDiagonalisation:

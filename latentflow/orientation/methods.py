@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from latentflow.base.based_flow import BasedFlow
 from latentflow.base.fastica import ICAAxes, ica_axes
 from latentflow.base.gaussianization import GaussianizationFit, Start, fit_gaussianization
 from latentflow.base.initialisation import RemainingMixture, curves_to_normal, remove_layer
 from latentflow.data.whitening import Whitening
+from latentflow.errors import LatentFlowError
+from latentflow.flow.latent_map import LatentMap
 from latentflow.flow.probability_flow import ProbabilityFlow
 from latentflow.orientation.cramer_rao import angle_error
 from latentflow.orientation.jacobians import (
@@ -22,6 +25,7 @@ from latentflow.orientation.jacobians import (
     kink_axes,
     metric_axes,
     pull_back_axes,
+    push_forward_axes,
 )
 from latentflow.orientation.joint_diagonalisation import JointDiagonalisation
 from latentflow.orientation.procrustes import procrustes
@@ -53,7 +57,7 @@ class Material:
 
     Attributes
     ----------
-    flow : ProbabilityFlow
+    flow : LatentMap
     whitening : Whitening
         By which rows were whitened.
     network : mapping
@@ -69,7 +73,7 @@ class Material:
     seed : int
     """
 
-    flow: ProbabilityFlow
+    flow: LatentMap
     whitening: Whitening
     network: Mapping[str, Any]
     X: Floats
@@ -97,8 +101,12 @@ class Material:
 
 
 def jacobian(material: Material) -> Orientation:
-    """Axes of the denoiser's Jacobians."""
-    return _diagonalised("jacobian", denoiser_axes(material.flow, material.x, material.generator()), material)
+    """Axes of the denoiser's Jacobians; of those of the encoder where a base keeps the denoiser from the rows."""
+    if isinstance(material.flow, ProbabilityFlow):
+        axes = denoiser_axes(material.flow, material.x, material.generator())
+    else:
+        axes = push_forward_axes(material.jacobians[1])
+    return _diagonalised("jacobian", axes, material)
 
 
 def metric(material: Material) -> Orientation:
@@ -127,6 +135,27 @@ def gaussianization(material: Material) -> Orientation:
     figures = {f"log_prob_{name}": float(level) for name, level in levels.items()} | {"explains": explains}
     aligned = from_layers(material, best)
     return replace(aligned, reason=reason, details={**aligned.details, **figures})
+
+
+def base(material: Material) -> Orientation:
+    """The rotation nearest to the coordinates of the base.
+
+    Raises
+    ------
+    LatentFlowError
+        If the flow has no base.
+    """
+    if not isinstance(material.flow, BasedFlow):
+        raise LatentFlowError(
+            "orientation base needs a model with a base: fit with --base ica or --base layers, or choose another one"
+        )
+    own, rows = material.flow.base, material.flow.tensor(material.x)
+    return Orientation(
+        rotation=procrustes(material.z, as_array(own(rows)[0])),
+        method="base",
+        angle_error=angle_error(as_array(own.components(rows))),
+        details={"layers": own.layers},
+    )
 
 
 def temporal(material: Material) -> Orientation:

@@ -144,6 +144,15 @@ _METHODS = (
         own_model="layers",
     ),
     OrientationMethod(
+        "base",
+        "latentflow.orientation.methods:base",
+        origin="the coordinates of the base under the flow",
+        label="the coordinates of the base, linear ICA or a few layers of it",
+        assumption="the data are independent sources, of which at most one is Gaussian, behind linear mixing or as many "
+        "layers of it as the base has",
+        own_model="base",
+    ),
+    OrientationMethod(
         "none",
         "latentflow.orientation.methods:none",
         origin="nothing",

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from latentflow.base.based_flow import BasedFlow
 from latentflow.base.fastica import ICAAxes, ica_axes
 from latentflow.base.gaussianization import GaussianizationFit
 from latentflow.orientation.methods import (
     LEAST_ADVANTAGE,
     MUCH_THE_SAME,
     Material,
+    base,
     clearly_above,
     enough,
     flow_log_prob,
@@ -28,6 +30,7 @@ from latentflow.orientation.methods import (
 from latentflow.orientation.record import Orientation, agreement
 from latentflow.orientation.registry import method_of
 from latentflow.score.networks import has_axes, is_separable
+from latentflow.score.tensors import as_array
 
 #: Rows below which models of the mixture are not compared.
 FEWEST_ROWS = 1_000
@@ -52,10 +55,13 @@ def choose(material: Material) -> Orientation:
     model hardly does that along wrong axes, unless there is little to explain, or the mixture has more layers than
     are tried and many sources; two of them unless three serve better
     (:func:`latentflow.orientation.methods.one_more_layer`). Else the axes of the decoder metric are, and whether
-    FastICA has the same is said. With very few rows nothing is compared.
+    FastICA has the same is said. With very few rows nothing is compared. A flow behind a base that explains the rows
+    has the coordinates of the base as its axes.
     """
     x = material.x
     k = x.shape[1]
+    if isinstance(material.flow, BasedFlow):
+        return _behind_a_base(material, material.flow)
     components = ica_axes(x, material.seed)
     if len(x) < FEWEST_ROWS:
         reason = (
@@ -83,6 +89,43 @@ def choose(material: Material) -> Orientation:
             if (layers.log_prob - of_linear).mean() >= ADVANTAGE_WITH_BEND * k:
                 return _because(from_layers(material, layers), f"{reason} ({levels})", figures)
             reason += ", but the mixture bends so little that wrong axes may do so too"
+    return _by_the_metric(material, components, reason, figures, levels)
+
+
+def _behind_a_base(material: Material, flow: BasedFlow) -> Orientation:
+    """The coordinates of the base where it explains the rows, else the axes of the decoder metric."""
+    k, layers = material.x.shape[1], flow.base.layers
+    small = "linear ICA" if layers == 1 else f"{layers} layers of linear ICA"
+    rows = flow.tensor(material.likelihood_rows())
+    of_base = as_array(flow.base.log_prob(rows))
+    figures: dict[str, Any] = {"log_prob_base": float(of_base.mean())}
+    reason = f"nothing beyond {small} could be learned from these rows"
+    levels = f"log p of validation rows, whitened: {small} {of_base.mean():.2f} nats"
+    components = ica_axes(material.x, material.seed) if k > 1 else ICAAxes(np.eye(1), True)
+    explains = flow.flow is None
+    of_linear = linear_fit(material, components.rotation).log_prob
+    figures["log_prob_linear"] = float(of_linear.mean())
+    if flow.flow is not None:
+        of_flow = flow_log_prob(material)
+        figures["log_prob_flow"] = float(of_flow.mean())
+        levels += f", with the flow {of_flow.mean():.2f}, linear ICA {of_linear.mean():.2f}"
+        explains = bool(of_base.mean() >= enough(of_flow, of_linear, k)) or not clearly_above(
+            of_flow, of_base, LEAST_ADVANTAGE * k
+        )
+        reason = f"{small} explains the rows about as well as the flow on it"
+    if explains and (layers == 1 or (of_base - of_linear).mean() >= ADVANTAGE_WITH_BEND * k):
+        return _because(base(material), f"{reason} ({levels})", {**figures, "explains": True})
+    if explains:
+        reason += ", but the mixture bends so little that wrong axes may do so too"
+    else:
+        reason = "no small model tried explains the rows"
+    return _by_the_metric(material, components, reason, figures, levels)
+
+
+def _by_the_metric(
+    material: Material, components: ICAAxes, reason: str, figures: dict[str, Any], levels: str
+) -> Orientation:
+    """The axes of the decoder metric, and whether FastICA has the same."""
     decoder_axes = metric(material)
     both = agreement(decoder_axes.rotation, from_ica(material, components).rotation)
     figures["agreement_metric_ica"] = both

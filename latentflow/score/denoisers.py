@@ -82,6 +82,18 @@ class Denoiser(nn.Module):
         return (self(x, sigma) - x) / noise_level(x, sigma) ** 2
 
 
+class StandardNormal(Denoiser):
+    """N(0, I) in closed form: F = 0 and D(x; σ) = x/(1+σ²), what a flow that is the identity stands on."""
+
+    def forward(self, x: Tensor, sigma: Tensor | float) -> Tensor:
+        """Posterior mean x/(1+σ²), shape (n, d)."""
+        return x / (1 + noise_level(x, sigma) ** 2)
+
+    def v_prediction(self, y: Tensor, sigma: Tensor | float) -> Tensor:
+        """F = 0, shape (n, d)."""
+        return torch.zeros_like(y)
+
+
 class NetworkDenoiser(Denoiser):
     """A network F(y, log σ) behind the preconditioning of Karras et al. (2022).
 

@@ -61,45 +61,32 @@ class Family:
         The network that settings describe, its weights left for a state dict to fill.
     describe : callable (settings) -> str
         The same in a few words.
-    fresh : callable (dimension, plan, axes, generator) -> nn.Module, optional
-        A network to train, of the size of a :class:`~latentflow.score.sizing.TrainingPlan`, its initial weights drawn.
-    raced : bool
-        Whether it is trained and compared with the others that are. Takes ``fresh``.
+    fresh : callable (dimension, plan, generator) -> nn.Module, optional
+        A network to train, of the size of a :class:`~latentflow.score.sizing.TrainingPlan`, its initial weights drawn,
+        which begins as F = 0. A family without it is read from model files alone.
     separable : bool
-        Whether F is a function of each coordinate along learned axes and no more, so that its flow is linear ICA. It is
-        raced where axes to start from are given, and where it wins, its sum with the first family of the race is tried.
-    uniform : float
-        Share of the noise levels that training draws uniformly (:class:`~latentflow.score.objective.NoiseLevels`).
-    pace : callable (dimension) -> int
-        Its training steps that count as one of the plan, where its steps are cheap.
+        Whether F is a function of each coordinate along learned axes and no more, so that its flow is linear ICA.
     """
 
     build: Callable[[Settings], nn.Module]
     describe: Callable[[Settings], str]
     fresh: Callable[..., nn.Module] | None = None
-    raced: bool = False
     separable: bool = False
-    uniform: float = 0.45
-    pace: Callable[[int], int] = lambda dimension: 1
 
 
-#: The families by the ``"kind"`` of their settings, in the order of the race: the first of those that are raced is
-#: taken where nothing decides between them, and can take any form.
+#: The family that is trained.
+DEFAULT_FAMILY = "residual"
+#: The families by the ``"kind"`` of their settings.
 FAMILIES: dict[str, Family] = {
     "residual": Family(
         build=lambda s: ResidualMLP(s["dimension"], s["width"], s["depth"]),
         describe=lambda s: f"residual perceptron of {s['depth']} × {s['width']}",
-        fresh=lambda d, plan, axes, generator: ResidualMLP(d, plan.width, plan.depth, generator),
-        raced=True,
+        fresh=lambda d, plan, generator: ResidualMLP(d, plan.width, plan.depth, generator),
     ),
     "separable": Family(
         build=lambda s: SeparableNetwork(torch.eye(s["dimension"])),
         describe=lambda s: "separable along learned axes",
-        fresh=lambda d, plan, axes, generator: SeparableNetwork(axes, generator),
-        raced=True,
         separable=True,
-        uniform=1.0,  # the edges of a source need every level
-        pace=lambda dimension: max(1, min(3, 15 // dimension)),  # a step's cost grows with the dimension
     ),
     "sum": Family(
         build=lambda s: NetworkSum([build_network(part) for part in s["parts"]]),

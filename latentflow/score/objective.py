@@ -7,14 +7,18 @@ network F(y, σ) on sin θ x₀ − cos θ ε.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from scipy import stats
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
 from latentflow.score.sizing import TrainingPlan
 from latentflow.score.tensors import as_array
+
+#: (y, log σ) ↦ F, such as a network.
+VPrediction = Callable[[Tensor, Tensor], Tensor]
 
 #: Noise levels in a batch, where they divide it: a stratum each, shared by a group of rows.
 BATCH_LEVELS = 64
@@ -28,13 +32,13 @@ VALIDATION_PAIRS = 16_384
 VALIDATION_STRETCHES = 20
 
 
-def denoising_errors(network: nn.Module, x0: Tensor, log_sigma: Tensor, noise: Tensor) -> Tensor:
+def denoising_errors(network: VPrediction, x0: Tensor, log_sigma: Tensor, noise: Tensor) -> Tensor:
     """Squared error of F at given noise: ‖F(y, σ) − (sin θ x₀ − cos θ ε)‖²/d of each row, shape (n,).
 
     Parameters
     ----------
-    network : nn.Module
-        F(y, log σ).
+    network : callable (y, log σ) -> Tensor, shape (n, d)
+        F, such as a network.
     x0, noise : Tensor, shape (n, d)
         Whitened rows and standard normal draws.
     log_sigma : Tensor, shape (g,)
@@ -122,18 +126,18 @@ class Validation:
         self._weights = levels.weights(self._log_sigma)
         self._noise = torch.randn(self._x0.shape, generator=generator, device=device)
 
-    def errors(self, network: nn.Module) -> Tensor:
+    def errors(self, network: VPrediction) -> Tensor:
         """Weighted error of each (row, draw) pair; empty without validation rows."""
         if self.n_rows == 0:
             return torch.empty(0)
         with torch.inference_mode():
             return self._weights * denoising_errors(network, self._x0, self._log_sigma, self._noise)
 
-    def loss(self, network: nn.Module) -> float:
+    def loss(self, network: VPrediction) -> float:
         """Mean weighted error; NaN without validation rows."""
         return float(self.errors(network).mean())
 
-    def gain(self, network: nn.Module, other: nn.Module) -> tuple[float, float]:
+    def gain(self, network: VPrediction, other: VPrediction) -> tuple[float, float]:
         """By how much the loss of ``network`` is below that of ``other``, and the standard error of that."""
         difference = as_array(self.errors(other) - self.errors(network))
         stretch = np.arange(len(difference)) % self.n_rows * VALIDATION_STRETCHES // self.n_rows

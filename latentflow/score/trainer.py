@@ -15,6 +15,8 @@ from latentflow.score.sizing import TrainingPlan
 #: 2312.02696, power-function averaging): it needs no knowledge of how many steps will follow. torch's AveragedModel
 #: would take more lines: it wraps the network, counts on the device, and starts from no average but its own.
 AVERAGING_EXPONENT = 16.0
+#: Share of the noise levels that is drawn uniformly, see :class:`~latentflow.score.objective.NoiseLevels`.
+UNIFORM_SHARE = 0.45
 #: A network over-fits after this many validations in a row (of 50 over a whole training) whose loss is above the best
 #: by this share. A mere plateau does not count, for the loss falls again as the learning rate decays.
 PATIENCE = 8
@@ -30,14 +32,8 @@ class Trainer:
     plan : TrainingPlan
     generator : torch.Generator
         Of noise and noise levels, on the device of the network.
-    uniform : float
-        Share of the noise levels that is drawn uniformly, see :class:`~latentflow.score.objective.NoiseLevels`.
-    pace : int
-        Steps that count as one of the plan, for a network whose steps are cheap.
     steps : int
         Steps that count as done already, when the network takes over from another.
-    average : nn.Module, optional
-        Average to start from; by default that of the network's own weights.
     """
 
     def __init__(
@@ -46,14 +42,11 @@ class Trainer:
         plan: TrainingPlan,
         generator: Generator,
         *,
-        uniform: float = 0.45,
-        pace: int = 1,
         steps: int = 0,
-        average: nn.Module | None = None,
     ):
         self.network, self.plan, self.generator = network, plan, generator
-        self.pace, self.own_steps, self._before = pace, 0, steps
-        self.average = copy.deepcopy(network if average is None else average).eval().requires_grad_(False)
+        self.own_steps, self._before = 0, steps
+        self.average = copy.deepcopy(network).eval().requires_grad_(False)
         self.optimiser = torch.optim.AdamW(
             network.parameters(),
             lr=plan.learning_rate,
@@ -65,12 +58,12 @@ class Trainer:
         self._smoothed: Tensor | None = None
         self.best: nn.Module | None = None
         self.best_loss, self.best_step, self._worse = math.inf, 0, 0
-        self._levels = NoiseLevels(plan, next(network.parameters()).device, uniform)
+        self._levels = NoiseLevels(plan, next(network.parameters()).device, UNIFORM_SHARE)
 
     @property
     def steps(self) -> int:
         """Steps of the plan that are done."""
-        return self._before + self.own_steps // self.pace
+        return self._before + self.own_steps
 
     def step(self, x0: Tensor, share: float) -> None:
         """One optimiser step on a batch, at a share of the whole training done."""
@@ -85,7 +78,7 @@ class Trainer:
         self.optimiser.step()
         self.own_steps += 1
         with torch.no_grad():
-            keep = (1 - 1 / (self._before * self.pace + self.own_steps)) ** (1 + AVERAGING_EXPONENT)
+            keep = (1 - 1 / self.own_steps) ** (1 + AVERAGING_EXPONENT)
             torch._foreach_lerp_(list(self.average.parameters()), list(self.network.parameters()), 1 - keep)
             # kept on the device: reading it every step would wait for an accelerator every step
             latest = (

@@ -1,18 +1,19 @@
-"""Training a denoiser: which network, for how long, and which of its weights are kept."""
+"""Training a denoiser: for how long, and which of its weights are kept."""
 
 from __future__ import annotations
 
 import copy
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
 
 from latentflow.score.clock import Clock
 from latentflow.score.denoisers import NetworkDenoiser
-from latentflow.score.networks import FAMILIES, Family, NetworkSum, describe_network
+from latentflow.score.networks import DEFAULT_FAMILY, FAMILIES, describe_network
 from latentflow.score.objective import Validation
 from latentflow.score.sizing import TrainingPlan
 from latentflow.score.trainer import Trainer
@@ -20,7 +21,7 @@ from latentflow.score.trainer import Trainer
 #: A fresh draw of all whitened training rows, shape (n, d): dequantised columns differ from draw to draw.
 DrawRows = Callable[[], Tensor]
 
-#: Standard errors of the paired difference by which one network must beat another to be called better.
+#: Standard errors of the paired difference by which earlier weights must beat the last to be kept.
 LEAD_IN_ERRORS = 1.0
 
 
@@ -60,20 +61,8 @@ class TrainingRecord:
     structure: str
 
 
-def train_denoiser(
-    draw_rows: DrawRows,
-    validation: Tensor,
-    plan: TrainingPlan,
-    *,
-    generator: Generator,
-    axes: Tensor | None = None,
-    redraw: bool = False,
-    progress: Callable[[Progress], None] | None = None,
-) -> tuple[NetworkDenoiser, TrainingRecord]:
-    """Train a preconditioned network on whitened rows.
-
-    The validation rows decide between the families of networks that are raced; where axes are given, one that is
-    separable along them is among these, the form of the exact score of a linear mixture (see :func:`choose_network`).
+class Training:
+    """The training of one network on whitened rows; it can pause, be judged, and go on.
 
     Parameters
     ----------
@@ -84,12 +73,97 @@ def train_denoiser(
     plan : TrainingPlan
     generator : torch.Generator
         On the device of the rows; the only source of randomness.
-    axes : Tensor, shape (d, d), optional
-        Orthogonal; the columns are the candidate axes of independent sources.
     redraw : bool
         Draw the rows anew each epoch (dequantised columns).
     progress : callable, optional
         Called about ten times a second with a :class:`Progress`.
+    after : Training, optional
+        A training that gave way to this one, which goes on with its clock, its schedule and its curve.
+    """
+
+    def __init__(
+        self,
+        draw_rows: DrawRows,
+        validation: Tensor,
+        plan: TrainingPlan,
+        *,
+        generator: Generator,
+        redraw: bool = False,
+        progress: Callable[[Progress], None] | None = None,
+        after: Training | None = None,
+    ):
+        rows = draw_rows()
+        # weights are drawn on the CPU, so that they are the same whatever the device
+        seed = int(torch.randint(2**62, (1,), generator=generator, device=rows.device))
+        self._batches = _batches(rows, draw_rows if redraw else None, plan.batch_size, generator)
+        self._judge = Validation(validation, plan, generator)
+        self._plan, self._progress = plan, progress
+        self._clock = Clock(plan) if after is None else after._clock
+        self._curve: dict[str, list[float]] = (
+            {"step": [], "train_loss": [], "validation_loss": []} if after is None else after._curve
+        )
+        network = FAMILIES[DEFAULT_FAMILY].fresh(rows.shape[1], plan, Generator().manual_seed(seed))
+        steps = 0 if after is None else after._trainer.steps
+        self._trainer = Trainer(network.to(rows.device), plan, generator, steps=steps)
+
+    def advance(self, share: float) -> None:
+        """Train up to a share of the whole, or until it over-fits; validate and report."""
+        clock, trainer = self._clock, self._trainer
+        while clock.share(trainer.steps) < share and not trainer.overfits:
+            trainer.step(next(self._batches), clock.share(trainer.steps))
+            step = trainer.steps
+            if clock.validation_due(step):
+                loss = self._judge.loss(trainer.average)
+                trainer.judge(loss)
+                for name, value in zip(self._curve, (step, trainer.loss(), loss), strict=True):
+                    self._curve[name].append(value)
+            if self._progress is not None and clock.report_due():
+                latest = self._curve["validation_loss"][-1] if self._curve["step"] else math.nan
+                self._progress(
+                    Progress(step, self._plan.steps, trainer.loss(), latest, *clock.rates(step))
+                )
+
+    def gain_over_normal(self) -> tuple[float, float]:
+        """By how much the loss is below that of F = 0, the field of N(0, I), and the standard error of that."""
+        return self._judge.gain(self._kept()[0], lambda y, log_sigma: torch.zeros_like(y))
+
+    def denoiser(self) -> NetworkDenoiser:
+        """The denoiser as it is now: of the last averaged weights, or those of lowest loss where clearly better."""
+        return NetworkDenoiser(copy.deepcopy(self._kept()[0]))
+
+    def finish(self) -> tuple[NetworkDenoiser, TrainingRecord]:
+        """The denoiser that is kept, and how it was trained."""
+        clock, trainer = self._clock, self._trainer
+        stopped = "all steps done"
+        if trainer.overfits:
+            stopped = "validation loss rose"
+        elif clock.out_of_time(trainer.steps):
+            stopped = "time budget spent"
+        network, best_step = self._kept()
+        if self._progress is not None:
+            rate, _ = clock.rates(trainer.steps)
+            self._progress(
+                Progress(trainer.steps, trainer.steps, trainer.loss(), trainer.best_loss, rate, 0.0)
+            )
+        seconds, denoiser = clock.elapsed(), NetworkDenoiser(network)
+        structure = describe_network(denoiser.settings)
+        return denoiser, TrainingRecord(self._curve, best_step, trainer.steps, seconds, stopped, structure)
+
+    def _kept(self) -> tuple[nn.Module, int]:
+        """The network whose weights are kept, and their step."""
+        trainer = self._trainer
+        if trainer.best is not None and trainer.best_step < trainer.steps:
+            gain, error = self._judge.gain(trainer.best, trainer.average)
+            # a lead within its own error is chance, and the later average has seen more
+            if gain > LEAD_IN_ERRORS * error:
+                return trainer.best, trainer.best_step
+        return trainer.average, trainer.steps
+
+
+def train_denoiser(
+    draw_rows: DrawRows, validation: Tensor, plan: TrainingPlan, **options: Any
+) -> tuple[NetworkDenoiser, TrainingRecord]:
+    """Train a preconditioned network on whitened rows from start to end; parameters as for :class:`Training`.
 
     Returns
     -------
@@ -97,133 +171,9 @@ def train_denoiser(
         With the last averaged weights, or those of lowest validation loss where these are clearly better.
     record : TrainingRecord
     """
-    rows = draw_rows()
-    # weights are drawn on the CPU, so that they are the same whatever the device
-    seed = int(torch.randint(2**62, (1,), generator=generator, device=rows.device))
-    run = _Run(
-        batches=_batches(rows, draw_rows if redraw else None, plan.batch_size, generator),
-        judge=Validation(validation, plan, generator),
-        clock=Clock(plan),
-        plan=plan,
-        generator=generator,
-        weights=Generator().manual_seed(seed),
-        device=rows.device,
-        progress=progress,
-    )
-    trainer = choose_network(run, rows.shape[1], axes)
-    run.advance(trainer, 1.0)
-    stopped = "all steps done"
-    if trainer.overfits:
-        stopped = "validation loss rose"
-    elif run.clock.out_of_time(trainer.steps):
-        stopped = "time budget spent"
-    network, best_step = trainer.average, trainer.steps
-    if trainer.best is not None and trainer.best_step < trainer.steps:
-        gain, error = run.judge.gain(trainer.best, network)
-        # a lead within its own error is chance, and the later average has seen more
-        if gain > LEAD_IN_ERRORS * error:
-            network, best_step = trainer.best, trainer.best_step
-    if progress is not None:
-        rate, _ = run.clock.rates(trainer.steps)
-        progress(Progress(trainer.steps, trainer.steps, trainer.loss(), trainer.best_loss, rate, 0.0))
-    seconds, denoiser = run.clock.elapsed(), NetworkDenoiser(network)
-    structure = describe_network(denoiser.settings)
-    return denoiser, TrainingRecord(run.curve, best_step, trainer.steps, seconds, stopped, structure)
-
-
-@dataclass(frozen=True)
-class _Run:
-    """What every network of one training shares."""
-
-    batches: Iterator[Tensor]
-    judge: Validation
-    clock: Clock
-    plan: TrainingPlan
-    generator: Generator
-    weights: Generator
-    device: torch.device
-    progress: Callable[[Progress], None] | None
-    curve: dict[str, list[float]] = field(
-        default_factory=lambda: {"step": [], "train_loss": [], "validation_loss": []}
-    )
-
-    def advance(self, trainer: Trainer, share: float, own_steps: float = math.inf) -> None:
-        """Train up to a share of the whole, or a number of steps, or until it over-fits; validate and report."""
-        clock = self.clock
-        while clock.share(trainer.steps) < share and trainer.own_steps < own_steps and not trainer.overfits:
-            trainer.step(next(self.batches), clock.share(trainer.steps))
-            step = trainer.steps
-            if clock.validation_due(step):
-                loss = self.judge.loss(trainer.average)
-                trainer.judge(loss)
-                for name, value in zip(self.curve, (step, trainer.loss(), loss), strict=True):
-                    self.curve[name].append(value)
-            if self.progress is not None and clock.report_due():
-                latest = self.curve["validation_loss"][-1] if self.curve["step"] else math.nan
-                self.progress(Progress(step, self.plan.steps, trainer.loss(), latest, *clock.rates(step)))
-
-    def fresh(self, family: Family, dimension: int, plan: TrainingPlan, axes: Tensor | None) -> nn.Module:
-        """A network to train, on the training device."""
-        assert family.fresh is not None
-        return family.fresh(dimension, plan, axes, self.weights).to(self.device)
-
-
-def choose_network(run: _Run, dimension: int, axes: Tensor | None) -> Trainer:
-    """The network that the validation rows prefer.
-
-    One of each family that is raced is trained for a few steps. If the one ahead is not separable, it goes on alone.
-    Else the separable network has the first half of the training; then its sum with a network of the first family, of
-    half the depth, is given twice as many steps as the first race, and takes over only if it is clearly better: on a
-    linear mixture, or where validation rows lie in other stretches of a drifting record, it is not. (In as many
-    steps as the first race the other network, which starts at zero, makes up for no more than its own noise.)
-    """
-    plan, generator = run.plan, run.generator
-    families = [
-        family for family in FAMILIES.values() if family.raced and (axes is not None or not family.separable)
-    ]
-    if run.judge.n_rows == 0:
-        families = families[:1]
-    entrants = [
-        Trainer(
-            run.fresh(family, dimension, plan, axes),
-            plan,
-            generator,
-            uniform=family.uniform,
-            pace=family.pace(dimension),
-        )
-        for family in families
-    ]
-    for _ in range(race_steps(plan) if len(entrants) > 1 else 0):
-        batch = next(run.batches)
-        for entrant in reversed(entrants):  # the order of the draws that a seed has always meant
-            entrant.step(batch, 0.0)
-    family, ahead = families[0], entrants[0]
-    for other, entrant in zip(families[1:], entrants[1:], strict=True):
-        if run.judge.gain(entrant.average, ahead.average)[0] > 0:
-            family, ahead = other, entrant
-    return _with_the_rest(run, ahead, families[0], dimension) if family.separable else ahead
-
-
-def _with_the_rest(run: _Run, separable: Trainer, rest: Family, dimension: int) -> Trainer:
-    """The separable network after half of the training, or its sum with one of another family if that is better."""
-    plan = run.plan
-    run.advance(separable, 0.5)
-    fresh = run.fresh(rest, dimension, replace(plan, depth=-(-plan.depth // 2)), None)
-    joined = Trainer(
-        NetworkSum([copy.deepcopy(separable.network), fresh]),
-        plan,
-        run.generator,
-        steps=separable.steps,
-        average=NetworkSum([separable.average, copy.deepcopy(fresh)]),
-    )
-    run.advance(joined, 1.0, 2 * race_steps(plan))
-    gain, error = run.judge.gain(joined.average, separable.best or separable.average)
-    return joined if gain > LEAD_IN_ERRORS * error else separable
-
-
-def race_steps(plan: TrainingPlan) -> int:
-    """Steps that each candidate network is given before one is chosen."""
-    return min(300, plan.steps // 20)
+    training = Training(draw_rows, validation, plan, **options)
+    training.advance(1.0)
+    return training.finish()
 
 
 def _batches(rows: Tensor, redraw: DrawRows | None, size: int, generator: Generator) -> Iterator[Tensor]:

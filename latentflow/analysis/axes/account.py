@@ -211,7 +211,7 @@ def conclusion(orientation: Orientation, undetermined: Sequence[tuple[str, str]]
         )
     if orientation.cautions:
         return f"{allowed}, but {'; '.join(orientation.cautions)}; other axes are as independent."
-    explains = "log_prob_layers" in orientation.details and orientation.details.get("explains", True)
+    explains = orientation.details.get("explains", "log_prob_layers" in orientation.details)
     if explains and method.own_model:
         return (
             f"{allowed}; that so small a model explains the rows about as well as the flow speaks for that, but is no "

@@ -22,7 +22,8 @@ from torch import Tensor
 from latentflow.analysis.verification.results import ColumnError, Quantiles, Row, Trip, Verification
 from latentflow.analysis.verification.witness import WitnessedRows
 from latentflow.errors import DataError, PreprocessingError
-from latentflow.flow.probability_flow import EXACT_TRACE_DIMENSION, ProbabilityFlow
+from latentflow.flow.latent_map import LatentMap
+from latentflow.flow.probability_flow import EXACT_TRACE_DIMENSION
 from latentflow.model.tables import open_for
 from latentflow.score.tensors import as_array
 from latentflow.statistics.thinning import thin
@@ -173,7 +174,7 @@ class _Figures:
     n: int = 0
 
     def add(
-        self, flow: ProbabilityFlow, index: NDArray[np.intp], x: Tensor, residual: Floats, error: Floats
+        self, flow: LatentMap, index: NDArray[np.intp], x: Tensor, residual: Floats, error: Floats
     ) -> None:
         """Take in rows at x (m, k), with what was measured of them; infinite where x or the figure is not finite."""
         part = {"index": index, "residual": _or_infinite(residual), "error": error}
@@ -286,13 +287,13 @@ def _whitened(preprocessor: Any, index: NDArray[np.intp], rows: Floats) -> Float
     return np.asarray(x)
 
 
-def _draw_trip(flow: ProbabilityFlow, index: NDArray[np.intp], z: Tensor, figures: _Figures) -> None:
+def _draw_trip(flow: LatentMap, index: NDArray[np.intp], z: Tensor, figures: _Figures) -> None:
     """Draws (m, k) to whitened rows and back."""
     x, residual = _return(flow, z)
     figures.add(flow, index, x, residual, np.full(len(index), np.nan))
 
 
-def _return(flow: ProbabilityFlow, z: Tensor) -> tuple[Tensor, Floats]:
+def _return(flow: LatentMap, z: Tensor) -> tuple[Tensor, Floats]:
     """Decoded rows (m, k), and how far their own encoding lies from z (m,): infinity where either is not finite."""
     usable = torch.isfinite(z).all(1)
     x = torch.full_like(z, math.nan)
@@ -305,7 +306,7 @@ def _return(flow: ProbabilityFlow, z: Tensor) -> tuple[Tensor, Floats]:
     return x, _or_infinite(as_array(gap))
 
 
-def _determinants(flow: ProbabilityFlow, x: Tensor, traces: bool) -> dict[str, Floats]:
+def _determinants(flow: LatentMap, x: Tensor, traces: bool) -> dict[str, Floats]:
     """Sign of the determinant, condition number and gap between the two log|det| of rows x (m, k), each (m,)."""
     figures = {name: np.full(len(x), np.nan) for name in ("sign", "condition", "log_det_difference")}
     for here, _, jacobian in flow.jacobian_parts(x):

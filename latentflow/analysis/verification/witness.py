@@ -39,10 +39,11 @@ class WitnessedRows:
         picked = np.flatnonzero(np.isin(np.arange(self.seen, self.seen + len(index)), self.wanted))
         self.seen += len(index)
         if len(picked):
-            flow = self.model.flow
-            ends = float(flow.sigmas[0]), float(flow.sigmas[-1])
-            rows = x[torch.as_tensor(picked, device=x.device)]
-            witnessed = as_array(witness_latents(flow.denoiser, rows, ends))
+            ends = float(self.model.sigmas[0]), float(self.model.sigmas[-1])
+            rows = self.model.before_flow(x[torch.as_tensor(picked, device=x.device)])
+            witnessed = as_array(
+                witness_latents(self.model.denoiser, rows, ends) if self.model.ode else rows
+            )
             distance = np.linalg.norm(latents[picked] - witnessed, axis=1)
             self.distances.append(np.nan_to_num(distance, nan=np.inf))
             self.index.append(index[picked])
