@@ -116,6 +116,8 @@ class LatentFlow(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         time_budget: float | None = None,
         accuracy: float = 1e-4,
         solver: str = CALIBRATED,
+        base: str = "auto",
+        flow: str = "auto",
         orientation: str = "auto",
         time_order: bool = False,
         device: str = "auto",

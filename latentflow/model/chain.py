@@ -135,7 +135,7 @@ def train_chain(
     if base is not None and settings.flow == "auto":
         training.advance(PATIENCE_SHARE)
         gain, error = training.gain_over_normal()
-        if not gain > error:
+        if not gain > CLEAR_ERRORS * error:
             return search.without_flow(base, training)
     training.advance(1.0)
     return search.best(base, training)

@@ -75,7 +75,7 @@ def test_in_latent_scale_every_direction_is_that_of_the_ica(linear):
 
 def test_it_is_the_mean_of_numerical_derivatives(monkeypatch):
     """A bent flow behind squeezed tails, a constant and a dependent column."""
-    monkeypatch.setattr("latentflow.flow.probability_flow.NUMBERS_AT_ONCE", 100)
+    monkeypatch.setattr("latentflow.flow.latent_map.NUMBERS_AT_ONCE", 100)
     rng = np.random.default_rng(3)
     table = rng.normal(size=(40, 2)) * [1.0, 5.0]
     table[:2, 0] *= 30.0

@@ -9,7 +9,7 @@ from latentflow.model.fit import fit_flow
 from latentflow.model.fitted_flow import FittedFlow
 
 ACCURACY = 1e-3
-SIZES = {"steps": 60, "width": 16, "depth": 1, "batch_size": 64, "seed": 3, "device": "cpu"}
+SIZES = {"base": "none", "steps": 60, "width": 16, "depth": 1, "batch_size": 64, "seed": 3, "device": "cpu"}
 
 
 @pytest.mark.parametrize(("solver", "held"), [("heun", "heun"), ("rk4", "rk4"), ("dopri5", "dp5")])

@@ -30,7 +30,7 @@ def rows():
 
 @pytest.fixture(scope="module")
 def model(rows):
-    return fit_flow(rows, ["a", "b", "c"], steps=30, width=12, depth=1, seed=4)
+    return fit_flow(rows, ["a", "b", "c"], steps=30, width=12, depth=1, base="none", seed=4)
 
 
 def test_density_is_in_the_users_units():
@@ -169,7 +169,7 @@ def test_jacobians_are_taken_a_part_at_a_time(monkeypatch, model, rows):
         return taken(flow, x)
 
     monkeypatch.setattr(type(model.flow), "encode_with_jacobian", watched)
-    monkeypatch.setattr("latentflow.flow.probability_flow.NUMBERS_AT_ONCE", 150 * 12)
+    monkeypatch.setattr("latentflow.flow.latent_map.NUMBERS_AT_ONCE", 150 * 12)
     np.testing.assert_allclose(model.log_prob(rows, log_det="discrete"), whole, atol=1e-10)
     assert sizes == [150, 150, 100]
 
@@ -193,7 +193,7 @@ def test_a_row_has_one_latent_whatever_its_company(model, rows):
 
 
 def test_components_carry_the_rest(rows):
-    model = fit_flow(rows, ["a", "b", "c"], steps=5, width=8, depth=1, components=1)
+    model = fit_flow(rows, ["a", "b", "c"], steps=5, width=8, depth=1, base="none", components=1)
     encoding = model.encode(rows, log_prob=True)
     assert encoding.latents.shape == (400, 1)
     assert encoding.carried.shape == (400, 2)
@@ -210,11 +210,11 @@ def test_far_rows_are_flagged(model, rows):
 
 def test_held_out_rows_do_not_touch_the_fit(rows):
     """Other values in the held-out rows change nothing of what was learned."""
-    first = fit_flow(rows[:, :2], ["a", "b"], steps=5, width=8, depth=1, split="random", seed=3)
+    first = fit_flow(rows[:, :2], ["a", "b"], steps=5, width=8, depth=1, base="none", split="random", seed=3)
     held = first.roles == 2
     other = rows[:, :2].copy()
     other[held] = other[held][::-1] * 1.01
-    second = fit_flow(other, ["a", "b"], steps=5, width=8, depth=1, split="random", seed=3)
+    second = fit_flow(other, ["a", "b"], steps=5, width=8, depth=1, base="none", split="random", seed=3)
     kept = rows[~held, :2]
     np.testing.assert_array_equal(first.encode(kept).latents, second.encode(kept).latents)
 

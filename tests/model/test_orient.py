@@ -550,7 +550,7 @@ def test_what_speaks_against_the_axes_is_warned_of(network, rows, monkeypatch):
 
 
 def test_wrong_labels_and_times_are_refused_before_the_training(rows, monkeypatch):
-    monkeypatch.setattr("latentflow.model.fit.train_denoiser", lambda *_, **__: pytest.fail("it trains"))
+    monkeypatch.setattr("latentflow.model.fit.train_chain", lambda *_, **__: pytest.fail("it trains"))
     for settings in (
         {"groups": np.zeros(3)},
         {"time": np.zeros(700)},

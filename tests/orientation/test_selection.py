@@ -63,7 +63,7 @@ def chosen(monkeypatch):
             "metric": lambda material: way("metric", stage.metric),
         }.items():
             monkeypatch.setattr(orientation_choice, name, value)
-        material = SimpleNamespace(x=np.zeros((stage.n, stage.k)), seed=0, network=stage.network)
+        material = SimpleNamespace(flow=None, x=np.zeros((stage.n, stage.k)), seed=0, network=stage.network)
         found = choose(material)
         assert "\n" not in found.reason
         assert found.details["own"] == 1

@@ -38,6 +38,5 @@ class ConservativeNetwork(nn.Module):
 FAMILY = Family(
     build=lambda s: ConservativeNetwork(s["dimension"], s["width"]),
     describe=lambda s: f"gradient of {s['width']} units",
-    fresh=lambda d, plan, axes, generator: ConservativeNetwork(d, plan.width, generator),
-    raced=True,
+    fresh=lambda d, plan, generator: ConservativeNetwork(d, plan.width, generator),
 )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -13,7 +11,6 @@ from latentflow.model.fitted_flow import FittedFlow
 from latentflow.score import training
 from latentflow.score.denoisers import NetworkDenoiser
 from latentflow.score.networks import FAMILIES
-from latentflow.score.sizing import plan_training
 from tests.score.conservative import FAMILY, ConservativeNetwork
 
 
@@ -24,8 +21,7 @@ def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    for kind in ("residual", "separable"):
-        monkeypatch.setitem(FAMILIES, kind, replace(FAMILIES[kind], raced=False))
+    monkeypatch.setattr(training, "DEFAULT_FAMILY", "conservative")
 
 
 def _rows(n: int, seed: int) -> np.ndarray:
@@ -40,7 +36,16 @@ def _rows(n: int, seed: int) -> np.ndarray:
 def test_fitted_calibrated_encoded_decoded_and_saved(tmp_path) -> None:
     X = _rows(600, 0)
     model = fit_flow(
-        X, ["a", "b"], width=48, depth=1, steps=400, accuracy=0.05, orientation="none", seed=1, device="cpu"
+        X,
+        ["a", "b"],
+        width=48,
+        depth=1,
+        steps=400,
+        accuracy=0.05,
+        base="none",
+        orientation="none",
+        seed=1,
+        device="cpu",
     )
     assert isinstance(model.denoiser, NetworkDenoiser)
     assert isinstance(model.denoiser.network, ConservativeNetwork)
@@ -75,18 +80,3 @@ def test_field_is_the_gradient_of_a_scalar() -> None:
     jacobians = jacobians.permute(1, 2, 0)
     torch.testing.assert_close(jacobians, jacobians.transpose(1, 2), rtol=1e-12, atol=1e-14)
     assert jacobians.abs().amin() > 1e-4
-
-
-@pytest.mark.parametrize("crippled", ["residual", "conservative"])
-def test_validation_rows_decide_between_the_families(crippled: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of two families the one whose members are of a single unit loses the race, the first or the last."""
-    fresh, family = FAMILIES[crippled].fresh, FAMILIES[crippled]
-    assert fresh is not None
-    single = replace(family, fresh=lambda d, plan, *others: fresh(d, replace(plan, width=1), *others))
-    monkeypatch.setitem(FAMILIES, crippled, single)
-    monkeypatch.setattr(training, "race_steps", lambda plan: 150)
-    rows, validation = (torch.tensor(_rows(n, n), dtype=torch.float32) for n in (1000, 500))
-    plan = plan_training(1000, 2, width=32, depth=1, steps=200)
-    generator = torch.Generator().manual_seed(0)
-    denoiser, _ = training.train_denoiser(lambda: rows, validation, plan, generator=generator)
-    assert {denoiser.settings["kind"], crippled} == {"residual", "conservative"}

@@ -8,11 +8,10 @@ import pytest
 import torch
 
 from latentflow.errors import LatentFlowError
-from latentflow.score import training
 from latentflow.score.objective import Validation
 from latentflow.score.oracles import GaussianOracle
 from latentflow.score.sizing import plan_training
-from latentflow.score.training import train_denoiser
+from latentflow.score.training import Training, train_denoiser
 
 
 def _rows(n, d=2, seed=0):
@@ -120,34 +119,42 @@ def test_plans_follow_table_preset_and_user():
         plan_training(10_000, 5, steps=0)
 
 
-def _mixed(n, bend, more, seed):
-    """Laplace and uniform sources, rotated, ``bend`` times the square of the first added to the second.
+def test_a_training_goes_on_after_another_with_its_schedule_and_its_curve():
+    """Half of the steps each; the second learns what the first could not, its rows being others."""
+    plan = _plan(steps=60, batch_size=64)
+    generator = torch.Generator().manual_seed(0)
+    first = Training(lambda: _rows(300), _rows(50, seed=1), plan, generator=generator)
+    first.advance(0.5)
+    judged = first.denoiser()
+    rates = []
+    second = Training(lambda: 2 * _rows(300), _rows(50, seed=1), plan, generator=generator, after=first)
+    second._trainer.step = _recorded(second._trainer.step, rates)
+    second.advance(1.0)
+    _, record = second.finish()
+    assert len(rates) == 30
+    assert rates == sorted(rates)
+    assert rates[0] >= 0.5
+    assert record.steps == 60
+    assert record.history["step"] == sorted(record.history["step"])
+    assert len(record.history["step"]) > 30
+    assert torch.isfinite(judged(_rows(3), 0.5)).all()
 
-    ``more`` independent exponential columns follow.
-    """
-    rng = np.random.default_rng(seed)
-    s = np.column_stack([rng.laplace(0, 0.5**0.5, n), rng.uniform(-(3**0.5), 3**0.5, n)])
-    s[:, 1] = (1 - 0.7 * bend) * s[:, 1] + bend * (s[:, 0] ** 2 - 1)
-    rows = np.column_stack([s @ _ROTATION.numpy().T, rng.exponential(size=(n, more)) - 1])
-    return torch.tensor(rows, dtype=torch.float32)
+
+def _recorded(step, shares):
+    def recorded(x0, share):
+        shares.append(share)
+        step(x0, share)
+
+    return recorded
 
 
-_ROTATION = torch.tensor([[0.8, -0.6], [0.6, 0.8]])
-
-
-@pytest.mark.parametrize(
-    ("bend", "more", "structure"),
-    [
-        (0, 0, "separable along learned axes"),
-        (0.15, 3, "separable along learned axes + residual perceptron of 1 × 32"),
-        (1, 0, "residual perceptron of 2 × 32"),
-    ],
-)
-def test_network_is_as_separable_as_the_rows(bend, more, structure, monkeypatch):
-    monkeypatch.setattr(training, "race_steps", lambda plan: 400)
-    plan = plan_training(4000, 2, width=32, depth=2, steps=600)
-    plan = dataclasses.replace(plan, sigma_max=10.0, learning_rate=2e-3)
-    axes = torch.block_diag(_ROTATION, torch.eye(more))
-    rows, validation = _mixed(4000, bend, more, 0), _mixed(2000, bend, more, 1)
-    _, record = _train(rows, validation, plan, axes=axes)
-    assert record.structure == structure
+def test_what_is_gained_on_a_normal_law_is_nothing_of_normal_rows_and_much_of_others():
+    plan, generator = _plan(steps=200, learning_rate=3e-3), torch.Generator().manual_seed(0)
+    normal = Training(lambda: _rows(2000), _rows(400, seed=1), plan, generator=generator)
+    normal.advance(1.0)
+    gain, error = normal.gain_over_normal()
+    assert abs(gain) < 0.01
+    split = Training(lambda: _rows(2000).sign(), _rows(400, seed=1).sign(), plan, generator=generator)
+    split.advance(1.0)
+    gain, error = split.gain_over_normal()
+    assert gain > max(0.1, 10 * error)
