@@ -14,6 +14,7 @@ from torch import Generator, Tensor
 
 from latentflow.base.fastica import ica_axes
 from latentflow.data.complete_rows import complete_rows
+from latentflow.data.missing_events import missing_events
 from latentflow.data.preprocess import Preprocessor
 from latentflow.data.splits import GAP, HELD_OUT, TRAIN, VALIDATION, Split, make_split
 from latentflow.data.tables import Table
@@ -97,6 +98,7 @@ def fit_table(
         "missing": settings.missing,
         "groups": groups if isinstance(groups, str) else None,
         "time": time if isinstance(time, str) else None,
+        "beside_rows": [name for name, given in (("groups", groups), ("time", time)) if given is not None],
     }
     return model
 
@@ -176,6 +178,7 @@ def fit_flow(
                 "sigma_min": sigma_min,
                 "grid": grid.to_dict(),
                 "warnings": [
+                    *missing_events(split.to_dict(), columns),
                     *preprocessor.warnings,
                     *_few_rows(*trained.rows.shape, unoriented=unoriented),
                     *grid.warnings(),
