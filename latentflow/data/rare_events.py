@@ -71,7 +71,7 @@ def rare_events(X: Floats, *, reach: int = 1) -> tuple[RareEvents, ...]:
     Parameters
     ----------
     X : (n, d)
-        In the order of its rows. Values that are not finite count as the median.
+        Finite, in the order of its rows.
     reach : int
         Rows that are as far apart may still be one event: 1 where rows do not follow each other.
 
@@ -81,9 +81,10 @@ def rare_events(X: Floats, *, reach: int = 1) -> tuple[RareEvents, ...]:
         Those with the fewest events first.
     """
     n, d = X.shape
+    if n == 0:
+        return ()
     reach = int(np.clip(reach, 1, max(_SAME_EVENT * n, 1)))
-    center = np.nanmedian(np.where(np.isfinite(X), X, np.nan), axis=0) if n else np.zeros(d)
-    values = np.where(np.isfinite(X), X - center, 0.0)
+    values = X - np.median(X, axis=0)
     directions = _directions(values)
     tests = d + directions.shape[1]
     columns = [_apart(np.abs(column), reach, tests) for column in values.T]
@@ -104,7 +105,10 @@ def _directions(values: Floats) -> Floats:
     if not 2 <= d <= _MOST_COLUMNS or n < _ROWS_PER_COLUMN * d:
         return none
     centred = values - values.mean(axis=0)
-    spread = centred.std(axis=0)
+    with np.errstate(over="ignore"):
+        spread = centred.std(axis=0)
+    if not np.isfinite(spread).all():
+        return none
     scaled = centred / np.where(spread > 0, spread, 1.0)
     variances, basis = np.linalg.eigh(scaled.T @ scaled / n)
     kept = variances > 1e-9 * max(variances[-1], 1e-300)
@@ -117,10 +121,11 @@ def _directions(values: Floats) -> Floats:
 
 def _apart(distance: Floats, reach: int, tests: int) -> Integers:
     """Spans (m, 2) of the events that stand apart in a series of distances from its median; (0, 2) where none do."""
+    none = np.zeros((0, 2), np.intp)
     scale = 1.4826 * np.median(distance)
-    spans, peaks = (
-        _runs(distance, _LEVEL * scale, reach) if scale > 0 else (np.zeros((0, 2), np.intp), distance[:0])
-    )
+    if not scale > 0:
+        return none
+    spans, peaks = _runs(distance, _LEVEL * scale, reach)
     order = np.argsort(-peaks, kind="stable")
     tail = np.log(_untied(peaks[order]))
     wide = np.flatnonzero(tail[:-1] - tail[1:] > np.log(_WIDE)) + 1
@@ -129,7 +134,7 @@ def _apart(distance: Floats, reach: int, tests: int) -> Integers:
     # the level is shared out as 1/m², for the larger gap that a single event needs is no rarer by chance
     adjusted = [_chance(tail, int(m)) * tests * m**2 * np.pi**2 / 6 for m in wide]
     if not adjusted or min(adjusted) > ALARM:
-        return np.zeros((0, 2), np.intp)
+        return none
     return spans[np.sort(order[: wide[int(np.argmin(adjusted))]])]
 
 

@@ -75,6 +75,17 @@ def with_bounds(interval: Interval | None) -> str:
     return f"{estimate(interval)} {bounds(interval)}".strip()
 
 
+def at_least(interval: Interval | None, unit: str = "nats") -> str:
+    """A lower bound with its interval; none found where that holds zero.
+
+    >>> at_least(Interval(0.52, 0.41, 0.63)), at_least(Interval(0.029, -0.026, 0.083))
+    ('0.52 [0.41, 0.63] nats', 'none found')
+    """
+    if interval is None:
+        return MISSING
+    return f"{with_bounds(interval)} {unit}".strip() if interval.low > 0 else "none found"
+
+
 def small(value: float | None) -> str:
     """A number of any magnitude, to two significant digits.
 

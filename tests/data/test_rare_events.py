@@ -191,3 +191,12 @@ def test_an_event_counts_where_most_of_its_rows_are() -> None:
     }
     role[1300:1302] = VALIDATION
     assert kind.counts(role)[VALIDATION] == 1
+
+
+def test_tables_at_the_edge_have_no_rare_events() -> None:
+    for table in (np.zeros((0, 3)), np.zeros((1, 1)), np.ones((900, 2)), np.full((900, 2), 1e300)):
+        assert rare_events(table) == ()
+    huge = 1e200 * np.random.default_rng(0).normal(size=(900, 2))
+    huge[450, 1] = -1e203
+    (kind,) = rare_events(huge)
+    assert (kind.column, kind.spans.tolist()) == (1, [[450, 451]])
