@@ -111,7 +111,16 @@ def independence_report(
         without=_without(model, material),
     )
     return IndependenceResult(
-        provenance=provenance(model, material, rows=rows, n_boot=n_boot, seed=seed),
+        provenance=provenance(
+            model,
+            material,
+            rows=rows,
+            missing=missing,
+            sources=sources if sources is None or isinstance(sources, str) else "array",
+            peers=list(peers),
+            n_boot=n_boot,
+            seed=seed,
+        ),
         columns=tuple(str(name) for name in model.columns),
         flow_columns=material.flow_columns,
         latent_names=tuple(model.latent_names),

@@ -123,8 +123,9 @@ class IndependenceResult(Result):
     provenance: Annotated[
         Mapping[str, Any],
         "``version`` of latentflow, ``versions`` of it and what it stands on, ``model_hash``, ``model_version``, "
-        "``file``, ``key``, ``fingerprint`` of the table, ``seed``, ``n_boot``, ``rows`` (as asked for), ``fit`` "
-        "(seed, preset, seconds, n_train … as recorded).",
+        "``file``, ``key``, ``fingerprint`` of the table, ``model_file`` where it is known, ``seed``, ``n_boot``, "
+        "``rows`` (as asked for), ``fit`` (seed, preset, seconds, n_train … as recorded), and for who wants to run "
+        "both again ``options`` of the report and ``fit_options``, those of the fit that are not the defaults.",
     ]
     columns: Annotated[tuple[str, ...], "All columns of the table (D)."]
     flow_columns: Annotated[tuple[str, ...], "The d columns of the ledger: varying and linearly independent."]

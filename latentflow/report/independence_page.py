@@ -14,6 +14,7 @@ from latentflow.data.atomic import write_whole
 from latentflow.report import drawings, methods, selection
 from latentflow.report.numbers import many
 from latentflow.report.page import Section, render
+from latentflow.report.reproduction import commands
 
 BADGES = {
     "independent": "Independent to within measurement",
@@ -72,7 +73,7 @@ def _recovery(result: IndependenceResult) -> dict[str, Any]:
 
 
 def _methods(result: IndependenceResult) -> dict[str, Any]:
-    return {"methods": methods.methods(result), "commands": methods.commands(result)}
+    return {"methods": methods.methods(result), "commands": commands(result)}
 
 
 #: What the page has, in its order.

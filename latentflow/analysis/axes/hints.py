@@ -1,4 +1,4 @@
-"""What the rows of a fit say of its axes before anything else: a recording of which no time was told, or a linear one."""
+"""What the rows say of the axes before all else: a recording of which no time was told, or a linear mixture."""
 
 from __future__ import annotations
 
