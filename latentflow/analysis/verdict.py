@@ -266,10 +266,14 @@ def _independent_headline(evidence: Evidence) -> str:
     axes = reading(evidence.orientation).clause
     if detected(evidence):
         residual = evidence.residual
-        size = f"{told(residual)} in all" if residual.low > 0.0 else "too small for a figure"
+        size = (
+            told(residual).replace(" (", ", ").rstrip(")")
+            if residual.low > 0.0
+            else "too little for a figure"
+        )
         return (
-            "The latents are independent for practical purposes (the dependence measured between them is real but "
-            f"small, {size}, on {rows_behind(evidence.rows)}), and {axes}."
+            f"The latents are independent for practical purposes on {rows_behind(evidence.rows)} (the dependence "
+            f"measured between them is real but small: {size}), and {axes}."
         )
     highest = max(evidence.latents.tree.high, SMALLEST_TOLD)
     return (
@@ -291,7 +295,7 @@ def _left(evidence: Evidence) -> str:
         return f"at least {told(evidence.residual)} of dependence is left between them"
     if detected(evidence):
         return "dependence is left between them, but no least amount of it is found"
-    return f"none is found between their pairs, which may still hold up to {figure(evidence.latents.tree.high)} nats"
+    return f"no dependence is found between their pairs, which may still hold up to {figure(evidence.latents.tree.high)} nats"
 
 
 def _joint_sentence(joint: JointDependence) -> str:
