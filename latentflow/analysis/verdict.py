@@ -295,7 +295,8 @@ def _left(evidence: Evidence) -> str:
         return f"at least {told(evidence.residual)} of dependence is left between them"
     if detected(evidence):
         return "dependence is left between them, but no least amount of it is found"
-    return f"no dependence is found between their pairs, which may still hold up to {figure(evidence.latents.tree.high)} nats"
+    highest = figure(evidence.latents.tree.high)
+    return f"no dependence is found between their pairs, which may still hold up to {highest} nats"
 
 
 def _joint_sentence(joint: JointDependence) -> str:

@@ -73,7 +73,7 @@ def _where(kind: Mapping[str, Any], columns: Sequence[str]) -> str:
     name = columns[kind["column"]]
     if kind["along"] == "column":
         return f"far from the other values of '{name}'"
-    return f"in a combination of columns, '{name}' most of all"
+    return f"in a combination of columns (most of all '{name}')"
 
 
 def _sentence(kind: Mapping[str, Any], roles: Sequence[str], columns: Sequence[str]) -> str:

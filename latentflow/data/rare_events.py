@@ -23,14 +23,16 @@ from latentflow.data.lattice import Floats
 
 #: As many events of a kind are rare; of more, every role has its share by chance.
 MOST_EVENTS = 20
-#: The chance that a table of independent rows has a rare event, at most.
-ALARM = 1e-2
+#: The chance that one is found among independent rows whose tails fall as powers; of lighter tails it is far less.
+ALARM = 0.05
 #: Robust standard deviations from the median from which a row is part of an event, most of which are not rare.
 _LEVEL = 2.0
 #: The smallest event above the gap is larger than the largest below it by this factor.
 _WIDE = 1.2
 #: Events below the gap from which the tail is estimated.
 _FEWEST_BELOW, _MOST_BELOW = 10, 50
+#: How often events are looked for, without those found before.
+_ROUNDS = 4
 #: Runs of rows within this share of the table count as one, for what is large in between oscillates.
 _SAME_EVENT = 0.005
 #: Directions are looked at with as many rows for each column, up to as many columns.
@@ -59,9 +61,12 @@ class RareEvents:
     along: str
     spans: Integers
 
-    def counts(self, role: NDArray[np.uint8]) -> list[int]:
-        """How many events have most of their rows in each of the four roles."""
-        most = [np.bincount(role[start:stop], minlength=4).argmax() for start, stop in self.spans]
+    def counts(self, role: NDArray[np.uint8], *, whole: bool = False) -> list[int]:
+        """How many events have most of their rows, or all of them, in each of the four roles."""
+        rows = np.array([np.bincount(role[start:stop], minlength=4) for start, stop in self.spans])
+        most = rows.argmax(axis=1)
+        if whole:
+            most = most[rows.max(axis=1) == rows.sum(axis=1)]
         return [int(count) for count in np.bincount(most, minlength=4)]
 
 
@@ -84,18 +89,37 @@ def rare_events(X: Floats, *, reach: int = 1) -> tuple[RareEvents, ...]:
     if n == 0:
         return ()
     reach = int(np.clip(reach, 1, max(_SAME_EVENT * n, 1)))
-    values = X - np.median(X, axis=0)
+    values = np.asarray(X - np.median(X, axis=0), dtype=np.float64)
+    found: list[RareEvents] = []
+    for _ in range(_ROUNDS):
+        new = [*_in_columns(values, reach), *_in_directions(values, reach)]
+        found = _told_once([*found, *new], reach)
+        if not new:
+            break
+        for kind in new:  # a great event hides smaller ones: look again without it
+            for start, stop in kind.spans:
+                values[max(start - reach, 0) : stop + reach] = 0.0
+    return tuple(sorted(found, key=lambda kind: len(kind.spans)))
+
+
+def _in_columns(values: Floats, reach: int) -> list[RareEvents]:
+    """Kinds of events that stand apart in a column of values (n, d) about their median."""
+    tests = 2 * values.shape[1]  # the level is shared with the directions
+    spans = [_apart(np.abs(column), reach, tests) for column in values.T]
+    return [RareEvents(at, "column", each) for at, each in enumerate(spans) if len(each)]
+
+
+def _in_directions(values: Floats, reach: int) -> list[RareEvents]:
+    """Kinds of events that stand apart along a direction; their column is the one that goes with it most."""
     directions = _directions(values)
-    tests = d + directions.shape[1]
-    columns = [_apart(np.abs(column), reach, tests) for column in values.T]
-    found = [RareEvents(at, "column", spans) for at, spans in enumerate(columns) if len(spans)]
+    found = []
     for weights in directions.T:
         line = values @ weights
-        spans = _apart(np.abs(line - np.median(line)), reach, tests)
+        spans = _apart(np.abs(line - np.median(line)), reach, 2 * values.shape[1])
         if len(spans):
             shares = np.abs(values.T @ line) / np.sqrt(np.maximum((values**2).sum(axis=0), 1e-300))
             found.append(RareEvents(int(shares.argmax()), "direction", spans))
-    return _told_once(found)
+    return found
 
 
 def _directions(values: Floats) -> Floats:
@@ -164,20 +188,20 @@ def _runs(distance: Floats, level: float, reach: int) -> tuple[Integers, Floats]
     return np.stack([above[first], above[last] + 1], axis=1), np.maximum.reduceat(distance[above], first)
 
 
-def _told_once(found: Sequence[RareEvents]) -> tuple[RareEvents, ...]:
-    """One of all kinds that are much the same events, that of a column before that of a direction."""
+def _told_once(found: Sequence[RareEvents], reach: int) -> list[RareEvents]:
+    """One of all kinds that are much the same events, the first that was found."""
     kept: list[RareEvents] = []
     for kind in found:
-        alike = [at for at, other in enumerate(kept) if _in_common(kind, other) >= _SHARED]
+        alike = [at for at, other in enumerate(kept) if _in_common(kind, other, reach) >= _SHARED]
         if not alike:
             kept.append(kind)
         elif len(kind.spans) > len(kept[alike[0]].spans):  # the same events, seen more fully
             kept[alike[0]] = replace(kept[alike[0]], spans=kind.spans)
-    return tuple(sorted(kept, key=lambda kind: len(kind.spans)))
+    return kept
 
 
-def _in_common(kind: RareEvents, other: RareEvents) -> float:
-    """Events of one kind during which there is one of the other, as a share of the kind that has more."""
-    begun = np.searchsorted(other.spans[:, 0], kind.spans[:, 1], side="left")
-    ended = np.searchsorted(other.spans[:, 1], kind.spans[:, 0], side="right")
+def _in_common(kind: RareEvents, other: RareEvents, reach: int) -> float:
+    """Events of one kind within reach of one of the other, as a share of the kind that has more."""
+    begun = np.searchsorted(other.spans[:, 0], kind.spans[:, 1] + reach, side="left")
+    ended = np.searchsorted(other.spans[:, 1], kind.spans[:, 0] - reach, side="right")
     return int((begun > ended).sum()) / max(len(kind.spans), len(other.spans))

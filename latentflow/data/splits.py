@@ -203,12 +203,15 @@ def alike(lag1: float, n: int, d: int) -> bool:
 
 
 def _unevenness(split: Split, rare: Sequence[RareEvents]) -> tuple[int, float]:
-    """How many roles lack a kind of event, and how far all are from their share of each kind, as χ² is."""
+    """How many roles lack a kind of event, and how far all are from their share of each kind, as χ² is.
+
+    An event that two roles share counts for neither.
+    """
     shares = np.array(split.counts()[:GAP]) / (len(split.role) - split.counts()[GAP])
     shares = shares[there := shares > 0]
     missing, apart = 0, 0.0
     for kind in rare:
-        counts, wanted = np.array(kind.counts(split.role)[:GAP])[there], shares * len(kind.spans)
+        counts, wanted = np.array(kind.counts(split.role, whole=True)[:GAP])[there], shares * len(kind.spans)
         missing += int((counts == 0).sum())
         apart += float(((counts - wanted) ** 2 / wanted).sum())
     return missing, apart

@@ -169,7 +169,7 @@ def test_of_many_kinds_some_are_told_and_the_others_counted() -> None:
     kind["by_role"] = {"train": 2, "validation": 0, "held out": 0, "gap": 0}
     told = missing_events({"rare_events": [{**kind, "column": i} for i in range(6)]}, NAMES)
     assert len(told) == 4
-    assert "in a combination of columns, 'ch0' most of all" in told[0]
+    assert "in a combination of columns (most of all 'ch0')" in told[0]
     assert told[-1] == "3 more kinds of rare events are missing from a role of the split"
 
 
@@ -200,3 +200,13 @@ def test_tables_at_the_edge_have_no_rare_events() -> None:
     huge[450, 1] = -1e203
     (kind,) = rare_events(huge)
     assert (kind.column, kind.spans.tolist()) == (1, [[450, 451]])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_great_event_does_not_hide_smaller_ones(seed: int) -> None:
+    table, starts = eeg(seed, 2.0)
+    table[3000:3004, 5] += 300.0
+    found = rare_events(table, reach=30)
+    assert [(kind.column, kind.along, len(kind.spans)) for kind in found[:1]] == [(5, "column", 1)]
+    assert any(abs(len(kind.spans) - 9) <= 1 for kind in found[1:])
+    assert len(found) == 2

@@ -55,7 +55,7 @@ def reading(account: OrientationAccount | None) -> Reading:
         same = "much the same" if account.agreement >= MUCH_THE_SAME else "other"
         ica = f", and FastICA finds {same} axes (agreement {account.agreement:.2f})"
     return Reading(
-        f"the latents may be read as sources only if what the method {account.method} assumes of them holds: the rows "
+        f"they may be read as sources only if what the method {account.method} assumes of them holds: the rows "
         f"fix its axes to within {np.degrees(largest):.1f}°{ica}",
         "axes on a condition",
     )
