@@ -36,13 +36,13 @@ def missing_events(split: Mapping[str, Any], columns: Sequence[str]) -> list[str
     >>> blinks = {"column": 0, "along": "column", "events": 9}
     >>> blinks["by_role"] = {"train": 7, "validation": 2, "held out": 0, "gap": 0}
     >>> missing_events({"rare_events": [blinks]}, ["Fp1"])
-    ["of 9 rare events far from the other values of 'Fp1', none is among the held-out rows: no figure on held-out \
+    ["of 9 events in which 'Fp1' is extreme, none is among the held-out rows: no figure on held-out \
 rows speaks of them"]
     """
     lacking = [(kind, roles) for kind in split.get("rare_events") or () if (roles := _lacking(kind))]
     told = [_sentence(kind, roles, columns) for kind, roles in lacking[:TOLD]]
     if more := len(lacking) - TOLD if len(lacking) > TOLD else 0:
-        kinds = "kinds of rare events are" if more > 1 else "kind of rare events is"
+        kinds = "kinds of extreme events are" if more > 1 else "kind of extreme events is"
         told.append(f"{more} more {kinds} missing from a role of the split")
     return told
 
@@ -60,8 +60,8 @@ def headline_without(split: Mapping[str, Any], columns: Sequence[str]) -> str:
             if role in _lacking(kind):
                 rows = f"the {_ROWS[role]} rows"
                 if kind["events"] == 1:
-                    return f"The one rare event {_where(kind, columns)} is not among {rows}."
-                return f"None of the {kind['events']} rare events {_where(kind, columns)} is among {rows}."
+                    return f"The one event {_where(kind, columns)} is not among {rows}."
+                return f"None of the {kind['events']} events {_where(kind, columns)} is among {rows}."
     return ""
 
 
@@ -70,10 +70,9 @@ def _lacking(kind: Mapping[str, Any]) -> list[str]:
 
 
 def _where(kind: Mapping[str, Any], columns: Sequence[str]) -> str:
-    name = columns[kind["column"]]
-    if kind["along"] == "column":
-        return f"far from the other values of '{name}'"
-    return f"in a combination of columns (most of all '{name}')"
+    name = f"'{columns[kind['column']]}'"
+    what = name if kind["along"] == "column" else f"a combination of columns (most of all {name})"
+    return f"in which {what} is extreme"
 
 
 def _sentence(kind: Mapping[str, Any], roles: Sequence[str], columns: Sequence[str]) -> str:
@@ -83,5 +82,5 @@ def _sentence(kind: Mapping[str, Any], roles: Sequence[str], columns: Sequence[s
         what = (
             what.replace("of them", "of it").replace("by them", "by it").replace("learned them", "learned it")
         )
-        return f"the one rare event {_where(kind, columns)} is not {what}"
-    return f"of {kind['events']} rare events {_where(kind, columns)}, none is {what}"
+        return f"the one event {_where(kind, columns)} is not {what}"
+    return f"of {kind['events']} events {_where(kind, columns)}, none is {what}"

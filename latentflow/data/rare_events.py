@@ -85,7 +85,7 @@ def rare_events(X: Floats, *, reach: int = 1) -> tuple[RareEvents, ...]:
     tuple of RareEvents
         Those with the fewest events first.
     """
-    n, d = X.shape
+    n = len(X)
     if n == 0:
         return ()
     reach = int(np.clip(reach, 1, max(_SAME_EVENT * n, 1)))

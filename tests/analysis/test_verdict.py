@@ -143,7 +143,7 @@ def test_a_lower_bound_that_holds_zero_has_found_nothing() -> None:
 
 
 def test_what_the_judged_rows_lack_comes_first() -> None:
-    lacking = "None of the 9 rare events far from the other values of 'Fp1' is among the held-out rows."
+    lacking = "None of the 9 events in which 'Fp1' is extreme is among the held-out rows."
     for case in (INDEPENDENT, MORE, NO_BETTER, WORSE):
         headline = judge(replace(case, without=lacking)).headline
         assert headline == f"{lacking} {judge(case).headline}"

@@ -131,10 +131,10 @@ def test_a_single_event_trains_and_is_told_to_be_missing(seed: int) -> None:
     assert kind["by_role"]["train"] == 1
     (told,) = missing_events(split.to_dict(), NAMES)
     assert told.startswith(
-        "the one rare event far from the other values of 'ch2' is not among the held-out rows or the validation rows"
+        "the one event in which 'ch2' is extreme is not among the held-out rows or the validation rows"
     )
     lead = headline_without(split.to_dict(), NAMES)
-    assert lead == "The one rare event far from the other values of 'ch2' is not among the held-out rows."
+    assert lead == "The one event in which 'ch2' is extreme is not among the held-out rows."
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -154,7 +154,7 @@ def test_a_random_split_keeps_its_rows_and_tells_what_it_lacks() -> None:
     assert split.mode == "random"
     np.testing.assert_array_equal(split.role, kept)
     (told,) = missing_events(split.to_dict(), NAMES)
-    assert "of 4 rare events far from the other values of 'ch1', none is among the held-out rows" in told
+    assert "of 4 events in which 'ch1' is extreme, none is among the held-out rows" in told
 
 
 def test_roles_without_rows_lack_nothing() -> None:
@@ -169,8 +169,8 @@ def test_of_many_kinds_some_are_told_and_the_others_counted() -> None:
     kind["by_role"] = {"train": 2, "validation": 0, "held out": 0, "gap": 0}
     told = missing_events({"rare_events": [{**kind, "column": i} for i in range(6)]}, NAMES)
     assert len(told) == 4
-    assert "in a combination of columns (most of all 'ch0')" in told[0]
-    assert told[-1] == "3 more kinds of rare events are missing from a role of the split"
+    assert "in which a combination of columns (most of all 'ch0') is extreme" in told[0]
+    assert told[-1] == "3 more kinds of extreme events are missing from a role of the split"
 
 
 def test_a_record_of_an_older_model_says_nothing() -> None:
@@ -204,7 +204,7 @@ def test_tables_at_the_edge_have_no_rare_events() -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_great_event_does_not_hide_smaller_ones(seed: int) -> None:
-    table, starts = eeg(seed, 2.0)
+    table = eeg(seed, 2.0)[0]
     table[3000:3004, 5] += 300.0
     found = rare_events(table, reach=30)
     assert [(kind.column, kind.along, len(kind.spans)) for kind in found[:1]] == [(5, "column", 1)]

@@ -52,10 +52,14 @@ def reading(account: OrientationAccount | None) -> Reading:
     largest = max(latent.angle_error for latent in account.latents)
     ica = ""
     if account.agreement is not None:
-        same = "much the same" if account.agreement >= MUCH_THE_SAME else "other"
-        ica = f", and FastICA finds {same} axes (agreement {account.agreement:.2f})"
+        ica = (
+            "; agreement with FastICA"
+            if account.agreement >= MUCH_THE_SAME
+            else "; FastICA has others, agreement"
+        )
+        ica += f" {account.agreement:.2f}"
     return Reading(
-        f"they may be read as sources only if what the method {account.method} assumes of them holds: the rows "
-        f"fix its axes to within {np.degrees(largest):.1f}°{ica}",
+        f"they may be read as sources only if the assumption of the method {account.method} holds (axes fixed to "
+        f"within {np.degrees(largest):.1f}°{ica})",
         "axes on a condition",
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from latentflow.analysis.axes.account import orientation_account
@@ -25,7 +27,7 @@ from tests.analysis.axes.test_account import CONTRAST, FASTICA, NAMES, account, 
         (account("temporal", details={"cautions": ["trends are shared"]}), "doubt: trends", "axes doubtful"),
         (
             account("ica"),
-            "assumes of them holds: the rows fix its axes to within 0.6°",
+            "assumption of the method ica holds (axes fixed to within 0.6°)",
             "axes on a condition",
         ),
     ],
@@ -38,7 +40,9 @@ def test_what_stands_in_the_way_is_named(case, clause: str, label: str) -> None:
 
 
 def test_agreement_is_told_where_it_is_evidence() -> None:
-    assert "FastICA finds much the same axes (agreement 0.93)" in reading(account()).clause
+    assert "0.6°; agreement with FastICA 0.93)" in reading(account()).clause
+    other = replace(FASTICA, agreement=0.71)
+    assert "FastICA has others, agreement 0.71)" in reading(account(fastica=other)).clause
     assert "FastICA" not in reading(account("ica")).clause
 
 
