@@ -9,7 +9,7 @@ import numpy as np
 
 from latentflow.analysis.alerts import collect_alerts, tied_share
 from latentflow.analysis.axes.account import OrientationAccount, orientation_account
-from latentflow.analysis.axes.hints import axis_hints
+from latentflow.analysis.axes.hints import report_hints
 from latentflow.analysis.axes.ima import ima_contrast
 from latentflow.analysis.axes.latent_facts import latent_facts
 from latentflow.analysis.axes.recovery import recovery
@@ -107,7 +107,7 @@ def independence_report(
         history=dict(model.record.get("history") or {}),
         joint=closer["joint"].get("latents"),
         orientation=_orientation(model, material, fastica, n_boot=n_boot, seed=seed),
-        hints=tuple(axis_hints(model)),
+        hints=tuple(report_hints(model, baselines)),
         without=_without(model, material),
     )
     return IndependenceResult(

@@ -322,7 +322,7 @@ def test_figures_of_the_further_records_are_on_the_page(page, result):
     assert f"{pair.names[0]}, {pair.names[1]}" in text
     for words in (
         "0.914 AUC [0.901, 0.927]",  # joint test of the raw columns
-        "TC, at least none found",  # of the latents, for the interval holds zero
+        "TC, at least none found [−0.04, 0.04]",  # of the latents, for the interval holds zero
         "0.0031, p = 0.24",  # energy distance
         "Largest A² of 100 random projections 2.71, p = 0.18",
         "0.0004 nats from the normal distribution",

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from latentflow.analysis.ledger.densities import BaselineDensity
 from latentflow.data.splits import alike
 from latentflow.orientation.record import Orientation
 from latentflow.orientation.registry import ORDER, method_of
 
 #: Nats a row and latent by which linear ICA must be the likelier for that to be told.
 LEAST_ADVANTAGE = 0.01
+
+
+def report_hints(model: Any, densities: Sequence[BaselineDensity]) -> list[str]:
+    """The same for a report, which has also compared the flow with FastICA on the rows that it judges."""
+    hints = axis_hints(model)
+    ica = next((density for density in densities if density.name == "fastica"), None)
+    told = any("linear ICA explains" in hint for hint in hints)
+    if ica is None or told or ica.gain.high >= 0.0:
+        return hints
+    gain = -ica.gain.estimate
+    words = f"FastICA with fitted marginals explains these rows better than the flow, by {gain:.2f} nats a row (log p)"
+    return [*hints, words]
 
 
 def axis_hints(model: Any) -> list[str]:
