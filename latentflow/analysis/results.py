@@ -112,7 +112,7 @@ class Verdict(Result):
     notices: Annotated[
         tuple[str, ...],
         "What to know before the axes are read, one sentence each: that the rows look like a recording of which no "
-        "time was told, that linear ICA explains them better than the flow, where validation rows or these rows say so.",
+        "time was told, that linear ICA explains them, or those of validation, better than the flow.",
     ] = ()
 
 

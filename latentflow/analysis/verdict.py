@@ -30,6 +30,7 @@ import numpy as np
 from latentflow.analysis.axes.account import OrientationAccount
 from latentflow.analysis.axes.reading import reading
 from latentflow.analysis.dependence.classifier import JointDependence
+from latentflow.analysis.in_words import figure, rows_behind, told
 from latentflow.analysis.results import FastICASummary, Gaussianity, Ledger, PairwiseDependence, Rows, Verdict
 from latentflow.statistics.interval import Interval
 
@@ -247,21 +248,6 @@ def still_falling(losses: Sequence[float | None]) -> bool:
     return bool(before - after > STILL_FALLING * abs(before))
 
 
-def figure(value: float) -> str:
-    """A number of nats as it is read aloud: two decimals from 0.1 on, three from 0.01, four below."""
-    size = abs(value)
-    decimals = 2 if size >= 0.1 else 3 if size >= 0.01 else 4
-    text = f"{value:.{decimals}f}"
-    return (text.lstrip("-") if float(text) == 0.0 else text).replace("-", "−")
-
-
-def told(interval: Interval) -> str:
-    """An interval in words: "1.38 nats (95 % interval 1.30 to 1.46)"."""
-    return (
-        f"{figure(interval.estimate)} nats (95 % interval {figure(interval.low)} to {figure(interval.high)})"
-    )
-
-
 def _independent_headline(evidence: Evidence) -> str:
     axes = reading(evidence.orientation).clause
     if detected(evidence):
@@ -280,13 +266,6 @@ def _independent_headline(evidence: Evidence) -> str:
         f"The latents are independent to within measurement on {rows_behind(evidence.rows)} (what dependence their "
         f"pairs may still hold is below {figure(highest)} nats in all), and {axes}."
     )
-
-
-def rows_behind(rows: Rows) -> str:
-    """The rows behind a figure, and of rows that follow each other how many independent ones they are worth."""
-    if not rows.dependent:
-        return f"{rows.n_eval} rows"
-    return f"{rows.n_eval} rows, worth about {max(rows.effective_n, 1.0):.0f} independent ones"
 
 
 def _left(evidence: Evidence) -> str:

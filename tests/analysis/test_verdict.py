@@ -8,7 +8,8 @@ from scipy.stats import norm
 
 from latentflow.analysis.dependence.classifier import JointDependence
 from latentflow.analysis.gaussianity.marginal import gaussianity
-from latentflow.analysis.verdict import Evidence, decide, figure, judge, still_falling, told
+from latentflow.analysis.in_words import figure, told
+from latentflow.analysis.verdict import Evidence, decide, judge, still_falling
 from latentflow.statistics.interval import Interval
 from tests.analysis.axes.test_account import account
 from tests.analysis.evidence import evidence, span
