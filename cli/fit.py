@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from latentflow.model.settings import FitSettings
-from latentflow.orientation.registry import method_of
 from latentflow.report.terminal.words import field
 
 from . import options
@@ -69,27 +68,12 @@ def _result(model: FittedFlow, output: Path) -> dict[str, Any]:
     }
 
 
-def _hint(model: FittedFlow) -> list[str]:
-    """What to say of the rows another time, where it shows in them and would help the axes."""
-    orientation, record = model.orientation, model.record
-    alike = record["settings"]["split"] == "auto" and record["split"]["mode"] == "blocked"
-    if not alike or orientation.asked != "auto" or method_of(orientation.method).needs:
-        return []
-    return [
-        field(
-            "hint",
-            "neighbouring rows are alike; if they follow each other in time, --time-order may help the axes",
-        )
-    ]
-
-
 def _lines(model: FittedFlow, data: Path, output: Path) -> list[str]:
     from latentflow.report.terminal.model import model_lines
 
     return [
         str(output),
         *model_lines(model),
-        *_hint(model),
         field("next", next_command("encode", data, output)),
         field("", next_command("independence-report", data, output)),
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import click
 
 from latentflow.analysis.independence import independence_report
@@ -58,6 +60,9 @@ def command(job: Job, rows: str, n_boot: int, sources: str | None, peers: tuple[
             n_boot=n_boot,
             seed=job.seed,
         )
+        named = {} if job.given_model is None else {"model": str(job.given_model)}
+        told = {"model_file": str(job.model_path), "options": {**result.provenance["options"], **named}}
+        result = replace(result, provenance={**result.provenance, **told})
         write_report(result, page, figures)
     lines = [*summary_lines(result), f"{'report':<20} {page}", f"{'figures':<20} {figures}"]
     job.telling(lines, {"output": str(page), "json_output": str(figures), "result": result.to_dict()})

@@ -48,7 +48,7 @@ def command(job: Job, orientation: str, groups: str | None, time: str | None, ti
         "asked": chosen.asked,
         "reason": chosen.reason,
         "converged": chosen.converged,
-        "angle_error": chosen.angle_error.tolist(),
+        "angle_error": chosen.standard_errors.tolist(),
         "latents": list(turned.latent_names),
     }
     lines = [str(output), *orientation_lines(turned), *axis_lines(turned)]

@@ -11,6 +11,7 @@ from latentflow.analysis.preparation import Material
 from latentflow.analysis.results import Rows
 from latentflow.analysis.rows import Choice
 from latentflow.analysis.verdict import Evidence
+from latentflow.data.missing_events import missing_events
 from latentflow.statistics.entropy import tied_fraction
 
 FEW_ROWS = 50
@@ -25,6 +26,7 @@ def collect_alerts(model: Any, material: Material, evidence: Evidence) -> tuple[
     rows = evidence.rows
     treatments = [treatment.to_dict() for treatment in model.preprocessor.treatments]
     alerts = [
+        *about_events(model.record.get("split") or {}, model.columns),
         *about_rows(material.choice, rows),
         *about_columns(treatments),
         *about_fit(evidence, material.encoding.latents, int(np.count_nonzero(material.encoding.far))),
@@ -35,7 +37,18 @@ def collect_alerts(model: Any, material: Material, evidence: Evidence) -> tuple[
             f"Log-determinants were estimated along random directions, without bias: that adds a standard error of "
             f"{error:.2g} nats to the mean −log p, which its interval holds."
         )
-    return tuple(alerts + [text for text in model.record.get("warnings") or () if text not in alerts])
+    return tuple(
+        alerts + [text for text in model.record.get("warnings") or () if _sentence(text) not in alerts]
+    )
+
+
+def about_events(split: Mapping[str, Any], columns: Sequence[str]) -> list[str]:
+    """Rare events of which a role of the split has none."""
+    return [_sentence(text) for text in missing_events(split, columns)]
+
+
+def _sentence(clause: str) -> str:
+    return f"{clause[:1].upper()}{clause[1:]}{'' if clause.endswith('.') else '.'}"
 
 
 def about_rows(choice: Choice, rows: Rows) -> list[str]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from latentflow.analysis.alerts import collect_alerts, tied_share
 from latentflow.analysis.axes.account import OrientationAccount, orientation_account
+from latentflow.analysis.axes.hints import report_hints
 from latentflow.analysis.axes.ima import ima_contrast
 from latentflow.analysis.axes.latent_facts import latent_facts
 from latentflow.analysis.axes.recovery import recovery
@@ -28,6 +29,7 @@ from latentflow.analysis.provenance import provenance
 from latentflow.analysis.results import FastICASummary, IndependenceResult, Rows
 from latentflow.analysis.verdict import Evidence, judge
 from latentflow.analysis.verification.roundtrip import round_trip
+from latentflow.data.missing_events import headline_without
 from latentflow.statistics.thinning import thin
 
 #: Representations that are tested jointly and drawn; all others are in the ledger and the tables of pairs.
@@ -105,9 +107,20 @@ def independence_report(
         history=dict(model.record.get("history") or {}),
         joint=closer["joint"].get("latents"),
         orientation=_orientation(model, material, fastica, n_boot=n_boot, seed=seed),
+        hints=tuple(report_hints(model, baselines)),
+        without=_without(model, material),
     )
     return IndependenceResult(
-        provenance=provenance(model, material, rows=rows, n_boot=n_boot, seed=seed),
+        provenance=provenance(
+            model,
+            material,
+            rows=rows,
+            missing=missing,
+            sources=sources if sources is None or isinstance(sources, str) else "array",
+            peers=list(peers),
+            n_boot=n_boot,
+            seed=seed,
+        ),
         columns=tuple(str(name) for name in model.columns),
         flow_columns=material.flow_columns,
         latent_names=tuple(model.latent_names),
@@ -198,6 +211,13 @@ def _mismatch(model: Any, material: Material) -> float | None:
     whitened, _ = model.preprocessor.forward(material.values)
     k = material.encoding.latents.shape[1]
     return terminal_mismatch(whitened[:, :k], float(model.sigmas[-1]), block=material.block)
+
+
+def _without(model: Any, material: Material) -> str:
+    """Which rare events the split kept from the rows judged, or from those of the fit, where it is the fit's table."""
+    if material.choice.which != "held out":
+        return ""
+    return headline_without(model.record.get("split") or {}, model.columns)
 
 
 def _rows(model: Any, material: Material) -> Rows:

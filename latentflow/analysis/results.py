@@ -98,13 +98,22 @@ class Verdict(Result):
     """The conclusion in plain words."""
 
     code: Annotated[str, "``independent``, ``more_independent``, ``no_better`` or ``worse``."]
-    headline: Annotated[str, "One sentence that can be read aloud."]
+    headline: Annotated[
+        str,
+        "One sentence that can be read aloud; before it another one where rows of the split lack rare events. Of "
+        "latents called independent it says whether their axes may be read as sources, and how many rows count.",
+    ]
     sentences: Annotated[
         tuple[str, ...],
         "The evidence, with figures and their intervals; for ``no_better`` and ``worse`` likely causes and what to "
         "try.",
     ]
     meaning: Annotated[tuple[str, ...], "What independence does and does not mean."]
+    notices: Annotated[
+        tuple[str, ...],
+        "What to know before the axes are read, one sentence each: that the rows look like a recording of which no "
+        "time was told, that linear ICA explains them, or those of validation, better than the flow.",
+    ] = ()
 
 
 @dataclass(frozen=True)
@@ -114,8 +123,9 @@ class IndependenceResult(Result):
     provenance: Annotated[
         Mapping[str, Any],
         "``version`` of latentflow, ``versions`` of it and what it stands on, ``model_hash``, ``model_version``, "
-        "``file``, ``key``, ``fingerprint`` of the table, ``seed``, ``n_boot``, ``rows`` (as asked for), ``fit`` "
-        "(seed, preset, seconds, n_train … as recorded).",
+        "``file``, ``key``, ``fingerprint`` of the table, ``model_file`` where it is known, ``seed``, ``n_boot``, "
+        "``rows`` (as asked for), ``fit`` (seed, preset, seconds, n_train … as recorded), and for who wants to run "
+        "both again ``options`` of the report and ``fit_options``, those of the fit that are not the defaults.",
     ]
     columns: Annotated[tuple[str, ...], "All columns of the table (D)."]
     flow_columns: Annotated[tuple[str, ...], "The d columns of the ledger: varying and linearly independent."]

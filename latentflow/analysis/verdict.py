@@ -14,7 +14,9 @@ larger of two lower bounds on their TC: that of a tree of pairs, and that of a c
    side.
 4. **no_better**: none of these.
 
-No branch says that sources were found: independence cannot show that.
+No branch says that sources were found: independence cannot show that. Where latents are called independent, the same
+sentence says whether their axes may be read as sources, and on how many rows that counts it stands. A lower bound whose
+interval holds zero has found nothing, and is told so. What the judged rows lack, the headline says first.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ from typing import Any
 import numpy as np
 
 from latentflow.analysis.axes.account import OrientationAccount
+from latentflow.analysis.axes.reading import reading
 from latentflow.analysis.dependence.classifier import JointDependence
+from latentflow.analysis.in_words import figure, rows_behind, told
 from latentflow.analysis.results import FastICASummary, Gaussianity, Ledger, PairwiseDependence, Rows, Verdict
 from latentflow.statistics.interval import Interval
 
@@ -65,6 +69,10 @@ class Evidence:
         The classifier's test of the latents.
     orientation : OrientationAccount or None
         How the axes of the latents were chosen.
+    hints : tuple of str
+        What to know before the axes are read (:mod:`latentflow.analysis.axes.hints`).
+    without : str
+        One sentence on rare events of which the rows of the split lack some; or empty.
     """
 
     ledger: Ledger
@@ -78,6 +86,8 @@ class Evidence:
     history: Mapping[str, Any]
     joint: JointDependence | None = None
     orientation: OrientationAccount | None = None
+    hints: tuple[str, ...] = ()
+    without: str = ""
 
     @property
     def latents(self) -> PairwiseDependence:
@@ -112,8 +122,7 @@ def judge(evidence: Evidence) -> Verdict:
         headline = _independent_headline(evidence)
     elif code == "more_independent":
         headline = (
-            f"The latents are more independent than FastICA's components by {told(gap)}; "
-            f"at least {told(evidence.residual)} of dependence is left between them."
+            f"The latents are more independent than FastICA's components by {told(gap)}; {_left(evidence)}."
         )
     elif code == "no_better":
         headline = (
@@ -129,7 +138,9 @@ def judge(evidence: Evidence) -> Verdict:
             f"The latents are less independent than {other}, by {told(turned)}: do not use them as they are."
         )
         sentences += likely_causes(evidence)
-    return Verdict(code, headline, tuple(sentences), meaning(evidence))
+    headline = f"{evidence.without} {headline}".strip()
+    notices = tuple(f"{hint[0].upper()}{hint[1:]}." for hint in evidence.hints)
+    return Verdict(code, headline, tuple(sentences), meaning(evidence), notices)
 
 
 def decide(evidence: Evidence) -> str:
@@ -237,32 +248,34 @@ def still_falling(losses: Sequence[float | None]) -> bool:
     return bool(before - after > STILL_FALLING * abs(before))
 
 
-def figure(value: float) -> str:
-    """A number of nats as it is read aloud: two decimals from 0.1 on, three from 0.01, four below."""
-    size = abs(value)
-    decimals = 2 if size >= 0.1 else 3 if size >= 0.01 else 4
-    text = f"{value:.{decimals}f}"
-    return (text.lstrip("-") if float(text) == 0.0 else text).replace("-", "−")
-
-
-def told(interval: Interval) -> str:
-    """An interval in words: "1.38 nats (95 % interval 1.30 to 1.46)"."""
-    return (
-        f"{figure(interval.estimate)} nats (95 % interval {figure(interval.low)} to {figure(interval.high)})"
-    )
-
-
 def _independent_headline(evidence: Evidence) -> str:
+    axes = reading(evidence.orientation).clause
     if detected(evidence):
+        residual = evidence.residual
+        size = (
+            told(residual).replace(" (", ", ").rstrip(")")
+            if residual.low > 0.0
+            else "too little for a figure"
+        )
         return (
-            "The latents are independent for practical purposes: the dependence measured between them is real but "
-            f"small, {told(evidence.residual)} in all."
+            f"The latents are independent for practical purposes on {rows_behind(evidence.rows)} (the dependence "
+            f"measured between them is real but small: {size}), and {axes}."
         )
     highest = max(evidence.latents.tree.high, SMALLEST_TOLD)
     return (
-        "The latents are independent to within measurement: on these rows, what dependence their pairs may "
-        f"still hold is below {figure(highest)} nats in all."
+        f"The latents are independent to within measurement on {rows_behind(evidence.rows)} (what dependence their "
+        f"pairs may still hold is below {figure(highest)} nats in all), and {axes}."
     )
+
+
+def _left(evidence: Evidence) -> str:
+    """What dependence is left between the latents, in a clause."""
+    if evidence.residual.low > 0.0:
+        return f"at least {told(evidence.residual)} of dependence is left between them"
+    if detected(evidence):
+        return "dependence is left between them, but no least amount of it is found"
+    highest = figure(evidence.latents.tree.high)
+    return f"no dependence is found between their pairs, which may still hold up to {highest} nats"
 
 
 def _joint_sentence(joint: JointDependence) -> str:
@@ -271,9 +284,11 @@ def _joint_sentence(joint: JointDependence) -> str:
             "A classifier that sees all latents at once cannot tell them from independent ones "
             f"(area under the curve {joint.auc.estimate:.2f}, a coin toss is 0.50)."
         )
+    found = joint.tc_bound.low > 0.0
+    amount = f"at least {told(joint.tc_bound)} of" if found else "but no least amount is found of their"
     return (
         f"A classifier that sees all latents at once tells them from independent ones: area under the curve "
-        f"{joint.auc.estimate:.2f}, at least {told(joint.tc_bound)} of total correlation."
+        f"{joint.auc.estimate:.2f}, {amount} total correlation."
     )
 
 

@@ -3,12 +3,13 @@
 Rows in random order are split at random. Rows of a recording resemble their neighbours, so that a random
 split would leave a near copy of every held-out row in the training set: they are split in blocks, and the
 rows between a block of training rows and another block are dropped, until neighbours have become strangers.
+Where a recording has a few rare events, such as blinks, the blocks are placed so that every role has its share of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -17,9 +18,11 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
 from latentflow.data.lattice import Floats
+from latentflow.data.rare_events import RareEvents, rare_events
 from latentflow.errors import LatentFlowError
 
 TRAIN, VALIDATION, HELD_OUT, GAP = 0, 1, 2, 3
+ROLES = ("train", "validation", "held out", "gap")
 
 # A lag-1 autocorrelation below this is too small to leak, however significant.
 _MATERIAL = 0.2
@@ -30,6 +33,8 @@ _BULK = 0.75
 _MOST_GAP = 0.15
 # Cycles of (training, held out, training, validation): enough for every role to see the whole recording.
 _FEWEST_CYCLES, _MOST_CYCLES = 5, 12
+# Placements of the blocks that are tried where events are rare: of three events, one in 15 gives each role one.
+_PLACEMENTS = 100
 # Autocorrelations are measured on this many rows at most, in this many stretches.
 _MOST_ROWS, _STRETCHES = 200_000, 8
 
@@ -51,6 +56,8 @@ class Split:
         Rows dropped on the way from training rows to others; 0 for a random split.
     block_rows : int
         Rows of one held-out block (of one validation block where nothing is held out); 0 for a random split.
+    rare : tuple of RareEvents
+        What the table has few events of.
     """
 
     role: NDArray[np.uint8]
@@ -58,6 +65,7 @@ class Split:
     lag1: float
     gap: int
     block_rows: int
+    rare: tuple[RareEvents, ...] = ()
 
     def rows(self, role: int) -> NDArray[np.intp]:
         """Indices of the rows with a role, ascending."""
@@ -65,10 +73,26 @@ class Split:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able summary, without the roles themselves."""
-        counts = np.bincount(self.role, minlength=4).tolist()
+        counts = self.counts()
         names = ("n_train", "n_validation", "n_held_out", "n_gap")
         summary = {"mode": self.mode, "lag1": self.lag1, "gap": self.gap, "block_rows": self.block_rows}
-        return {**summary, **dict(zip(names, counts, strict=True))}
+        rare = [self._of_events(kind) for kind in self.rare]
+        return {**summary, **dict(zip(names, counts, strict=True)), "rare_events": rare}
+
+    def _of_events(self, kind: RareEvents) -> dict[str, Any]:
+        """Where a kind of event is, how many there are, and how many each role has that has any rows."""
+        shares = dict(zip(ROLES, zip(kind.counts(self.role), self.counts(), strict=True), strict=True))
+        held = {name: events for name, (events, rows) in shares.items() if rows or name == "gap"}
+        return {
+            "column": kind.column,
+            "along": kind.along,
+            "events": len(kind.spans),
+            "by_role": held,
+        }
+
+    def counts(self) -> list[int]:
+        """Rows of each role."""
+        return np.bincount(self.role, minlength=4).tolist()
 
 
 def autocorrelation(X: ArrayLike, lag: int = 1) -> Floats:
@@ -155,18 +179,42 @@ def make_split(
         )
     ranks = _telling(_standard_ranks(table))
     lag1 = float(np.abs(_lagged(ranks, 1)).max(initial=0.0))
-    # The largest of d autocorrelations of independent rows stays below this, but for one table in hundreds.
-    chance = (np.sqrt(2.0 * np.log(2.0 * max(ranks.shape[1], 1))) + 3.0) / np.sqrt(max(n, 1))
     if mode == "auto":
-        mode = "blocked" if lag1 > max(_MATERIAL, chance) else "random"
+        mode = "blocked" if alike(lag1, n, ranks.shape[1]) else "random"
     n_held, n_valid = int(n * held_out + 1e-9), int(n * validation + 1e-9) if n >= 10 else 0
     if mode == "blocked" and n >= 10 and n_held + n_valid > 0:
-        return _blocked(n, n_held, n_valid, lag1, _wanted_gap(ranks), rng)
+        gap = _wanted_gap(ranks)
+        rare = rare_events(table, reach=gap)
+        first = _blocked(n, n_held, n_valid, lag1, gap, rng)
+        others = (_blocked(n, n_held, n_valid, lag1, gap, rng) for _ in range(_PLACEMENTS - 1 if rare else 0))
+        return replace(min((first, *others), key=lambda split: _unevenness(split, rare)), rare=rare)
     role = np.full(n, TRAIN, dtype=np.uint8)
     order = rng.permutation(n)
     role[order[:n_held]] = HELD_OUT
     role[order[n_held : n_held + n_valid]] = VALIDATION
-    return Split(role, "random", lag1, 0, 0)
+    return Split(role, "random", lag1, 0, 0, rare_events(table))
+
+
+def alike(lag1: float, n: int, d: int) -> bool:
+    """Whether neighbours among n rows of d columns are alike: the largest autocorrelation matters and is no chance."""
+    # The largest of d autocorrelations of independent rows stays below this, but for one table in hundreds.
+    chance = (np.sqrt(2.0 * np.log(2.0 * max(d, 1))) + 3.0) / np.sqrt(max(n, 1))
+    return bool(lag1 > max(_MATERIAL, chance))
+
+
+def _unevenness(split: Split, rare: Sequence[RareEvents]) -> tuple[int, float]:
+    """How many roles lack a kind of event, and how far all are from their share of each kind, as χ² is.
+
+    An event that two roles share counts for neither.
+    """
+    shares = np.array(split.counts()[:GAP]) / (len(split.role) - split.counts()[GAP])
+    shares = shares[there := shares > 0]
+    missing, apart = 0, 0.0
+    for kind in rare:
+        counts, wanted = np.array(kind.counts(split.role, whole=True)[:GAP])[there], shares * len(kind.spans)
+        missing += int((counts == 0).sum())
+        apart += float(((counts - wanted) ** 2 / wanted).sum())
+    return missing, apart
 
 
 def _wanted_gap(ranks: Floats) -> int:

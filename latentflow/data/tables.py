@@ -59,6 +59,11 @@ class Table:
     def __repr__(self) -> str:
         return f"Table({self._source.where!r}, {self.n_rows} rows, {len(self.columns)} columns)"
 
+    @property
+    def columns_of_file(self) -> tuple[str, ...]:
+        """Names of all columns that there are to choose from."""
+        return tuple(field.name for field in self._source.fields)
+
     def chunks(self, rows: int = 65536) -> Iterator[NDArray[np.float64]]:
         """Blocks of consecutive rows, in the order of the file.
 

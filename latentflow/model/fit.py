@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from torch import Generator, Tensor
 
 from latentflow.data.complete_rows import complete_rows
+from latentflow.data.missing_events import missing_events
 from latentflow.data.preprocess import Preprocessor
 from latentflow.data.splits import GAP, HELD_OUT, TRAIN, VALIDATION, Split, make_split
 from latentflow.data.tables import Table
@@ -93,6 +94,7 @@ def fit_table(
         "missing": settings.missing,
         "groups": groups if isinstance(groups, str) else None,
         "time": time if isinstance(time, str) else None,
+        "beside_rows": [name for name, given in (("groups", groups), ("time", time)) if given is not None],
     }
     return model
 
@@ -177,6 +179,7 @@ def fit_flow(
                 **_record(settings, split, rows, plan, chain),
                 "grid": None if grid is None else grid.to_dict(),
                 "warnings": [
+                    *missing_events(split.to_dict(), columns),
                     *preprocessor.warnings,
                     *_few_rows(*rows.train.shape, unoriented=unoriented),
                     *([] if grid is None else grid.warnings()),

@@ -99,6 +99,8 @@ def orient(
     if orientation == "auto" or method_of(orientation).needs:
         # columns from before are not what these axes go by
         turned.record |= {name: None for name in ("groups", "time") if name in turned.record}
+        given = {"groups": groups, "time": time}
+        turned.record["beside_rows"] = [name for name, values in given.items() if values is not None]
     return turned
 
 

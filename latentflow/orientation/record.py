@@ -59,6 +59,13 @@ class Orientation:
         return np.asarray(oriented @ self.rotation.T)
 
     @property
+    def standard_errors(self) -> Floats:
+        """``angle_error``, shape (k, k), where a search for the axes converged and gave it; else nothing is known."""
+        k = len(self.rotation)
+        known = self.converged and self.angle_error.shape == (k, k)
+        return self.angle_error if known else undetermined(k)
+
+    @property
     def arbitrary(self) -> bool:
         """Whether there are several axes, and nothing chose them."""
         return self.method == "none" and len(self.rotation) > 1

@@ -8,11 +8,13 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from latentflow.analysis.axes.reading import reading
 from latentflow.analysis.results import IndependenceResult
 from latentflow.data.atomic import write_whole
 from latentflow.report import drawings, methods, selection
 from latentflow.report.numbers import many
 from latentflow.report.page import Section, render
+from latentflow.report.reproduction import commands
 
 BADGES = {
     "independent": "Independent to within measurement",
@@ -23,9 +25,19 @@ BADGES = {
 NULLS = {"chi2": "χ²", "simulated": "simulated ranks"}
 
 
+def badge(result: IndependenceResult) -> str:
+    """The verdict in a few words; of independent latents also what their axes are, and how many rows count."""
+    code, rows = result.verdict.code, result.rows
+    words = BADGES.get(code, code.replace("_", " "))
+    if code != "independent":
+        return words
+    worth = f", {many(max(round(rows.effective_n), 1), 'effective row')}" if rows.dependent else ""
+    return f"{words}{worth}, {reading(result.orientation).label}"
+
+
 def _verdict(result: IndependenceResult) -> dict[str, Any]:
     return {
-        "badge": BADGES.get(result.verdict.code, result.verdict.code.replace("_", " ")),
+        "badge": badge(result),
         "removed": {entry.name: entry.removed for entry in result.ledger.entries},
         "n_pairs": selection.pair_count(result),
     }
@@ -61,7 +73,7 @@ def _recovery(result: IndependenceResult) -> dict[str, Any]:
 
 
 def _methods(result: IndependenceResult) -> dict[str, Any]:
-    return {"methods": methods.methods(result), "commands": methods.commands(result)}
+    return {"methods": methods.methods(result), "commands": commands(result)}
 
 
 #: What the page has, in its order.

@@ -1,32 +1,9 @@
-"""How an analysis was run, as plain rows of text, and what to type to get it again."""
+"""How an analysis was run, as plain rows of text."""
 
 from __future__ import annotations
 
-import shlex
-
 from latentflow.analysis.results import IndependenceResult
 from latentflow.report import numbers
-
-
-def commands(result: IndependenceResult) -> list[str]:
-    """What to type to get this result again; Python for a table that came from memory."""
-    provenance = result.provenance
-    fit = provenance.get("fit") or {}
-    file, seed = provenance.get("file"), provenance.get("seed", 0)
-    if not file:
-        return [
-            f"model = LatentFlow(random_state={fit.get('seed', 0)!r}).fit(X).model_",
-            f"result = independence_report(model, X, seed={seed!r})",
-        ]
-    table = [shlex.quote(str(file))]
-    if provenance.get("key"):
-        table += ["--key", shlex.quote(str(provenance["key"]))]
-    named = [name for name in ("preset", "seed") if fit.get(name) is not None]
-    fitting = [f"--{name} {shlex.quote(str(fit[name]))}" for name in named]
-    return [
-        " ".join(["latentflow fit", *table, *fitting]),
-        " ".join(["latentflow independence-report", *table, f"--seed {seed}"]),
-    ]
 
 
 def methods(result: IndependenceResult) -> list[tuple[str, str]]:

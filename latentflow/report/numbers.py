@@ -75,6 +75,19 @@ def with_bounds(interval: Interval | None) -> str:
     return f"{estimate(interval)} {bounds(interval)}".strip()
 
 
+def at_least(interval: Interval | None, unit: str = "nats") -> str:
+    """A lower bound with its interval; none found, and the interval alone, where that holds zero.
+
+    >>> at_least(Interval(0.52, 0.41, 0.63)), at_least(Interval(0.029, -0.026, 0.083))
+    ('0.52 [0.41, 0.63] nats', 'none found [−0.03, 0.08]')
+    """
+    if interval is None:
+        return MISSING
+    if interval.low > 0:
+        return f"{with_bounds(interval)} {unit}".strip()
+    return f"none found {bounds(interval)}".strip()
+
+
 def small(value: float | None) -> str:
     """A number of any magnitude, to two significant digits.
 

@@ -112,6 +112,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     for function in (
+        numbers.at_least,
         numbers.bounds,
         numbers.count,
         numbers.estimate,

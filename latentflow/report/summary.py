@@ -20,11 +20,13 @@ def summary_lines(result: IndependenceResult) -> list[str]:
     Returns
     -------
     list of str
-        About eight lines without line breaks or colours, the verdict first and the alerts last.
+        About eight lines without line breaks or colours, the verdict first, then what to know before the axes are
+        read, and the alerts last.
     """
     trip = result.round_trip
     lines = [
         result.verdict.headline,
+        *result.verdict.notices,
         f"rows                 {selection.rows_in_words(result)} of {numbers.count(result.rows.n_table)}, "
         f"{numbers.many(len(result.latent_names), 'latent')}",
         f"dependence removed   latents {_nats(_removed(result, 'latents'))}, "
@@ -59,7 +61,11 @@ def _axes(account: OrientationAccount) -> str:
     if account.method == "none":
         return "arbitrary: no orientation was chosen"
     asked = "" if account.asked == account.method else f" (asked for {account.asked})"
-    open_planes = numbers.many(len(account.undetermined), "undetermined plane")
+    open_planes = (
+        numbers.many(len(account.undetermined), "undetermined plane")
+        if account.converged
+        else "did not converge"
+    )
     agreement = "no evidence" if account.agreement is None else numbers.fixed(account.agreement, 2)
     return f"{account.method}{asked}, {open_planes}, agreement with FastICA {agreement}"
 

@@ -8,8 +8,10 @@ from scipy.stats import norm
 
 from latentflow.analysis.dependence.classifier import JointDependence
 from latentflow.analysis.gaussianity.marginal import gaussianity
-from latentflow.analysis.verdict import Evidence, decide, figure, judge, still_falling, told
+from latentflow.analysis.in_words import figure, told
+from latentflow.analysis.verdict import Evidence, decide, judge, still_falling
 from latentflow.statistics.interval import Interval
+from tests.analysis.axes.test_account import account
 from tests.analysis.evidence import evidence, span
 
 INDEPENDENT = evidence(gap=span(1.5, 0.1))
@@ -102,6 +104,50 @@ def test_headlines_say_how_much() -> None:
     assert "0.20 nats (95 % interval 0.18 to 0.22) of dependence is left" in judge(MORE).headline
     assert "FastICA's components, by 0.60 nats (95 % interval 0.50 to 0.70)" in judge(WORSE).headline
     assert "the raw columns, by 0.40 nats" in judge(WORSE_THAN_RAW).headline
+
+
+@pytest.mark.parametrize("case", [INDEPENDENT, NEGLIGIBLE])
+def test_independent_is_never_said_without_axes_and_rows(case: Evidence) -> None:
+    """In the same sentence, whether axes may be read as sources, and how many rows count."""
+    headline = judge(case).headline
+    assert headline.count(".") - headline.count("0.") == 1
+    assert headline.endswith("and no latent may be read as a source, for no axes were chosen.")
+    assert "on 2000 rows (" in headline
+    rows = replace(case.rows, n_eval=1200, dependent=True, lag1=0.97, effective_n=51.2)
+    follow = judge(replace(case, rows=rows, orientation=account("temporal", converged=False))).headline
+    assert "on 1200 rows, worth about 51 independent ones (" in follow
+    assert follow.endswith("for the search for the axes (temporal) did not converge.")
+    assert "may be read as sources only if" in judge(replace(case, orientation=account())).headline
+
+
+HOLDS_ZERO = Interval(0.029, -0.026, 0.083)
+
+
+def test_a_lower_bound_that_holds_zero_has_found_nothing() -> None:
+    """Not "at least 0.029 nats", whoever found that there is dependence."""
+    unseen = replace(COARSE, joint=_classifier(0.4, HOLDS_ZERO))
+    assert judge(unseen).headline.endswith(
+        "no dependence is found between their pairs, which may still hold up to 0.50 nats."
+    )
+    seen = judge(replace(COARSE, joint=_classifier(1e-6, HOLDS_ZERO)))
+    assert seen.code == "more_independent"
+    assert seen.headline.endswith("dependence is left between them, but no least amount of it is found.")
+    (joint,) = (sentence for sentence in seen.sentences if "classifier" in sentence)
+    assert joint.endswith("0.60, but no least amount is found of their total correlation.")
+    pairs = replace(NEGLIGIBLE.latents, tree=Interval(0.002, -0.001, 0.005))
+    small = judge(replace(NEGLIGIBLE, pairwise={"latents": pairs}))
+    assert "real but small: too little for a figure" in small.headline
+    for verdict in (seen, small, judge(unseen)):
+        words = " ".join([verdict.headline, *verdict.sentences])
+        assert "at least" not in words
+        assert "−0.0" not in words.replace("interval −0.05", "")
+
+
+def test_what_the_judged_rows_lack_comes_first() -> None:
+    lacking = "None of the 9 events in which 'Fp1' is extreme is among the held-out rows."
+    for case in (INDEPENDENT, MORE, NO_BETTER, WORSE):
+        headline = judge(replace(case, without=lacking)).headline
+        assert headline == f"{lacking} {judge(case).headline}"
 
 
 @pytest.mark.parametrize(

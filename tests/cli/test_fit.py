@@ -45,9 +45,13 @@ def test_rows_that_may_be_a_recording_call_for_a_hint_unless_it_is_told(
 ):
     recording = np.cumsum(tiny_rows(400), axis=0)
     data = write_table(tmp_path / "recording.h5", 0.05 * recording + tiny_rows(400, seed=1))
-    assert "--time-order may help the axes" in run("fit", data, *tiny).output
-    assert "--time-order may help" not in run("fit", data, *tiny, "--time-order").output
-    assert "--time-order may help" not in run("fit", data, *tiny, "--orientation", "ica").output
+    told = "orientation the rows look like a recording (lag-1 autocorrelation 0."
+    model = data.with_name("recording.latentflow.safetensors")
+    assert told in run("fit", data, *tiny).output
+    assert told in run("info", model).output
+    for words in (["--time-order"], ["--orientation", "ica"]):
+        assert "look like a recording" not in run("fit", data, *tiny, *words).output
+        assert "look like a recording" not in run("info", model).output
 
 
 @pytest.fixture

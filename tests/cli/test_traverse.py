@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -94,10 +95,19 @@ def test_info_names_undetermined_planes(run, folder, model, planes, told):
     assert "standard errors" not in text
 
 
+def test_info_gives_no_error_of_axes_that_were_not_found(run, folder, model):
+    found = Orientation(np.eye(3), "temporal", "auto", converged=False, angle_error=0.01 * (1 - np.eye(3)))
+    replace(model, orientation=found).save(folder / "data.latentflow.safetensors")
+    text = run("info", folder / "data.latentflow.safetensors").stdout
+    assert "orientation temporal: did not converge, so that no axis is determined" in text
+    assert "standard errors" not in text
+
+
 def test_a_few_of_many_planes_are_named_and_the_rest_is_counted():
     from latentflow.report.terminal.model import orientation_lines
 
     class Wide:
+        record: ClassVar[dict] = {}
         orientation = Orientation(np.eye(4), "ica", angle_error=undetermined(4))
         latent_names = tuple(f"latent0{i}" for i in range(4))
 

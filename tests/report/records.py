@@ -58,7 +58,9 @@ def further_records(values: dict[str, np.ndarray], pairwise: dict[str, PairwiseD
     }
 
 
-def oriented(names: tuple[str, ...], method: str = "jacobian") -> OrientationAccount:
+def oriented(
+    names: tuple[str, ...], method: str = "jacobian", *, converged: bool = True
+) -> OrientationAccount:
     """The account of an orientation whose last two axes are undetermined and whose second is loose."""
     d = len(names)
     errors = np.full((d, d), 0.01)
@@ -66,7 +68,7 @@ def oriented(names: tuple[str, ...], method: str = "jacobian") -> OrientationAcc
     errors[-2:, -2:] = np.pi / 4
     np.fill_diagonal(errors, 0.0)
     orientation = Orientation(
-        np.eye(d), method, "auto", "Rows are in no order and no groups were named.", True, errors
+        np.eye(d), method, "auto", "Rows are in no order and no groups were named.", converged, errors
     )
     fastica = FastICASummary(True, 14, "Converged at once.", 0.71, tuple(range(d)), (0.71,) * d)
     return orientation_account(orientation, names, fastica, (_around(0.214, 0.012), 1000))

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from latentflow.errors import DataError
 from latentflow.report import page as page_module
-from latentflow.report import render_page, write_report
+from latentflow.report import render_page, summary_lines, write_report
 from latentflow.report.independence_page import BADGES
 from latentflow.report.independence_page import SECTIONS as PAGE
 from latentflow.report.page import Section, environment
@@ -322,7 +322,7 @@ def test_figures_of_the_further_records_are_on_the_page(page, result):
     assert f"{pair.names[0]}, {pair.names[1]}" in text
     for words in (
         "0.914 AUC [0.901, 0.927]",  # joint test of the raw columns
-        "TC, at least 0.00 [−0.04, 0.04] nats",
+        "TC, at least none found [−0.04, 0.04]",  # of the latents, for the interval holds zero
         "0.0031, p = 0.24",  # energy distance
         "Largest A² of 100 random projections 2.71, p = 0.18",
         "0.0004 nats from the normal distribution",
@@ -358,6 +358,28 @@ def test_agreement_with_the_anchor_is_not_shown_as_evidence(result):
     text = Page(render_page(replace(result, orientation=anchored))).text
     assert "Agreement with FastICA no evidence" in text
     assert "no evidence of anything, for the latents were aligned" in text
+
+
+@pytest.mark.usefixtures("ready_drawings")
+def test_axes_that_were_not_found_have_no_angles(result):
+    stopped = oriented(result.latent_names, "temporal", converged=False)
+    text = Page(render_page(replace(result, orientation=stopped))).text
+    assert "latent01 undetermined – –" in text
+    assert "Undetermined planes 6 of 6" in text
+    assert "did not converge, so that none is called determined" in text
+    assert "11.5°" not in text
+    assert "well determined" not in text.replace("an axis is called well determined", "")
+    lines = summary_lines(replace(result, orientation=stopped))
+    assert any("temporal (asked for auto), did not converge, agreement" in line for line in lines)
+
+
+@pytest.mark.usefixtures("ready_drawings")
+def test_the_badge_of_independence_says_what_axes_and_rows_are_worth(result):
+    verdict = replace(result.verdict, code="independent", notices=("The rows look like a recording.",))
+    rows = replace(result.rows, dependent=True, effective_n=51.3)
+    text = Page(render_page(replace(result, verdict=verdict, rows=rows))).text
+    assert "Independent to within measurement, 51 effective rows, axes open" in text
+    assert "The rows look like a recording." in text
 
 
 @pytest.mark.usefixtures("ready_drawings")

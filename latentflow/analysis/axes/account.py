@@ -15,7 +15,6 @@ import numpy as np
 
 from latentflow.analysis.measures import FastICASummary
 from latentflow.orientation.record import Orientation
-from latentflow.orientation.record import undetermined as unknown_angles
 from latentflow.orientation.registry import method_of
 from latentflow.score.networks import has_axes
 from latentflow.statistics.interval import Interval
@@ -39,7 +38,8 @@ class LatentDetermination(Result):
     most_confused_with: Annotated[str | None, "The latent with which it makes up that plane."]
     words: Annotated[
         str,
-        "``well determined`` (at most 0.1 radians), ``loosely determined`` (at most 0.35) or ``undetermined``.",
+        "``well determined`` (at most 0.1 radians), ``loosely determined`` (at most 0.35) or ``undetermined``, as are "
+        "all where the search for the axes did not converge.",
     ]
 
 
@@ -78,7 +78,8 @@ class OrientationAccount(Result):
     latents: Annotated[tuple[LatentDetermination, ...], "In the order of the latents."]
     undetermined: Annotated[
         tuple[tuple[str, str], ...],
-        "Pairs of latents whose plane the data leave undetermined (above 0.35 radians), the worst first.",
+        "Pairs of latents whose plane the data leave undetermined (above 0.35 radians), the worst first; all of them "
+        "where the search for the axes did not converge.",
     ]
     conclusion: Annotated[str, "What may and may not be concluded from the axes, one sentence."]
     details: Annotated[Mapping[str, Any], "Figures of the method, as the fit recorded them."] = field(
@@ -113,9 +114,7 @@ def orientation_account(
     OrientationAccount
     """
     anchored = is_anchored(orientation)
-    errors = np.asarray(orientation.angle_error)
-    if errors.shape != (len(names), len(names)):  # a rotation that came without errors
-        errors = unknown_angles(len(names))
+    errors = orientation.standard_errors
     undetermined = undetermined_planes(errors, names)
     return OrientationAccount(
         method=orientation.method,

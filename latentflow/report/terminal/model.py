@@ -8,9 +8,9 @@ from math import nan
 import numpy as np
 
 from latentflow.analysis.axes.account import undetermined_planes
+from latentflow.analysis.axes.hints import axis_hints
 from latentflow.data.columns import ColumnTreatment
 from latentflow.model.fitted_flow import FittedFlow
-from latentflow.orientation.record import undetermined
 from latentflow.report.terminal.words import count, field, names, seconds
 
 #: Undetermined planes named of one model, at most.
@@ -45,23 +45,31 @@ def model_lines(model: FittedFlow) -> list[str]:
 
 
 def orientation_lines(model: FittedFlow) -> list[str]:
-    """The method and how well it is determined, why this one where that was left to it, and what speaks against it."""
+    """The method and how well it is determined, why this one where that was left to it, and what speaks against it.
+
+    Before them, what the rows themselves say of the choice.
+    """
     orientation = model.orientation
     if len(model.latent_names) == 1:
         return [field("orientation", "a single latent: no axes to choose")]
     if orientation.arbitrary:
         return [field("orientation", "none: the axes of the latents mean nothing")]
-    planes = _undetermined(model)
-    determined = (
-        f"axes undetermined in {_named(planes)}"
-        if planes
-        else f"standard errors of the axes up to {orientation.angle_error.max(initial=0.0):.2g} radians"
-    )
-    caveat = "" if orientation.converged else "; did not converge"
-    lines = [field("orientation", f"{orientation.method}: {determined}{caveat}")]
+    lines = [f"{orientation.method}: {_determined(model)}"]
     if orientation.reason:
-        lines.append(field("", f"because {orientation.reason}"))
-    return [*lines, *(field("", f"but {caution}") for caution in orientation.cautions)]
+        lines.append(f"because {orientation.reason}")
+    lines += [f"but {caution}" for caution in orientation.cautions]
+    if hints := axis_hints(model):
+        lines.insert(0, "; ".join(hints))
+    return [field("" if at else "orientation", line) for at, line in enumerate(lines)]
+
+
+def _determined(model: FittedFlow) -> str:
+    """How well the axes are determined, in a clause."""
+    if not model.orientation.converged:
+        return "did not converge, so that no axis is determined"
+    if planes := _undetermined(model):
+        return f"axes undetermined in {_named(planes)}"
+    return f"standard errors of the axes up to {model.orientation.angle_error.max(initial=0.0):.2g} radians"
 
 
 def doubts(model: FittedFlow, chosen: Collection[str], *, together: bool) -> list[str]:
@@ -103,8 +111,7 @@ def doubts(model: FittedFlow, chosen: Collection[str], *, together: bool) -> lis
 
 def _undetermined(model: FittedFlow) -> tuple[tuple[str, str], ...]:
     """Pairs of latents whose plane the data leave undetermined, the worst first."""
-    errors, k = model.orientation.angle_error, len(model.latent_names)
-    return undetermined_planes(errors if len(errors) == k else undetermined(k), model.latent_names)
+    return undetermined_planes(model.orientation.standard_errors, model.latent_names)
 
 
 def _named(planes: Sequence[tuple[str, str]]) -> str:

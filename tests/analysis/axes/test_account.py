@@ -176,9 +176,18 @@ def test_a_rotation_without_errors_is_undetermined() -> None:
 
 
 def test_axes_that_were_not_found_allow_nothing() -> None:
-    told = account(converged=False).conclusion
-    assert "did not converge" in told
-    assert "If " not in told
+    found = account(converged=False)
+    assert "did not converge" in found.conclusion
+    assert "If " not in found.conclusion
+
+
+def test_axes_that_were_not_found_are_not_called_determined() -> None:
+    """However small the errors that the method gave where it stopped."""
+    found = account(converged=False, angle_error=errors())
+    assert {latent.words for latent in found.latents} == {"undetermined"}
+    assert {latent.angle_error for latent in found.latents} == {np.pi / 4}
+    assert len(found.undetermined) == 6
+    assert account().undetermined == ()
 
 
 @pytest.mark.parametrize("method", [*(name for name in METHODS if name != "none"), "something new"])
