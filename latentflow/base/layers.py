@@ -27,7 +27,7 @@ Floats = NDArray[np.float64]
 #: Knots of each function.
 KNOTS = 24
 #: Weight of the roughness of the splines against −log p summed over rows: second differences of the log slopes count as
-#: normal with a standard deviation of 0.05 (measured on five sources of 10 000 rows; half and twice as much do as well).
+#: normal with a standard deviation of 0.05. Of 50, 200 and 800 it lost least on five sources with 10 000 rows.
 ROUGHNESS = 200.0
 #: Rows × columns that the likelihood is maximised on at most.
 FIT_NUMBERS = 200_000
@@ -147,7 +147,8 @@ def fit_base(start: GaussianizationFlow, x: Floats) -> LayeredBase:
 def _as_splines(flow: GaussianizationFlow, rows: Tensor) -> LayeredBase:
     """The same layers, their functions replaced by splines through points at quantiles of the rows."""
     share = (torch.arange(KNOTS, dtype=rows.dtype) + 0.5) / KNOTS
-    matrices, splines = [], []
+    matrices: list[Tensor] = []
+    splines: list[MonotoneSplines] = []
     with torch.no_grad():
         for matrix, transform in zip(flow.matrices, flow.transforms, strict=True):
             matrices.append(matrix[0].to(rows))
@@ -155,7 +156,18 @@ def _as_splines(flow: GaussianizationFlow, rows: Tensor) -> LayeredBase:
             at = torch.quantile(u, share, dim=0).T
             at = at + 1e-6 * torch.arange(KNOTS) * u.std(0)[:, None]  # apart where rows are tied
             value, log_slope = transform(at[None].to(matrix))
-            curves = Curves(*(each.double().numpy() for each in (at, value[0], log_slope[0])))
-            splines.append(MonotoneSplines.through(curves))
-            rows = splines[-1](u)[0]
+            points = [at, value[0].to(at), log_slope[0].to(at)]
+            if torch.linalg.det(matrices[-1]) < 0:
+                matrices[-1], points = _mirrored(matrices[-1], points)
+            splines.append(MonotoneSplines.through(Curves(*(each.numpy() for each in points))))
+            rows = splines[-1](rows @ matrices[-1])[0]
     return LayeredBase(matrices, splines)
+
+
+def _mirrored(matrix: Tensor, points: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+    """The same with the first coordinate's sign turned: a bijection whose determinant is positive has not folded."""
+    sign = torch.ones(len(matrix)).to(matrix)
+    sign[0] = -1
+    at, value, log_slopes = (each.clone() for each in points)
+    at[0], value[0], log_slopes[0] = -at[0].flip(0), -value[0].flip(0), log_slopes[0].flip(0)
+    return matrix * sign, [at, value, log_slopes]

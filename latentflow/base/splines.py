@@ -39,7 +39,9 @@ class MonotoneSplines(nn.Module):
     @classmethod
     def through(cls, curves: Curves) -> MonotoneSplines:
         """The splines through the points of curves, which increase along each of them."""
-        at, value, log_slopes = (torch.as_tensor(each) for each in (curves.at, curves.value, curves.log_slope))
+        at, value, log_slopes = (
+            torch.as_tensor(each) for each in (curves.at, curves.value, curves.log_slope)
+        )
         first = torch.stack([at[:, 0], value[:, 0]], 1)
         return cls(first, at.diff().log(), value.diff().log(), log_slopes.clone())
 

@@ -136,9 +136,7 @@ class AxisCurves:
     velocity: Floats
 
     @classmethod
-    def follow(
-        cls, flow: LatentMap, rotation: Floats, *, knots: int, reach: float = np.inf
-    ) -> AxisCurves:
+    def follow(cls, flow: LatentMap, rotation: Floats, *, knots: int, reach: float = np.inf) -> AxisCurves:
         """Decode every latent's curve at ``knots`` knots.
 
         The first 17 are spread evenly over −4.5 … 4.5, and the others placed where the arc length is least well

@@ -1,8 +1,8 @@
 """Which chain a table gets: the flow alone, the flow behind a base, or the base alone. Validation rows decide.
 
 The flow is trained on the whitened rows for the first half of the steps. Then log p of the validation rows, paired,
-holds it against linear ICA with free densities and against a few layers of it (:mod:`latentflow.base.layers`). Where one
-of these is ahead it becomes the base, and the second half trains a flow on what it leaves; else the flow goes on as it
+holds it against linear ICA with free densities and against a few layers of it (:mod:`latentflow.base.layers`). Where
+one of these is ahead it becomes the base, and the second half trains a flow on what it leaves; else the flow goes on as it
 is. In the end the flow stays only if it gains clearly on the base alone: a tie goes to the simpler chain. So the model
 is no worse than linear ICA, up to the error of the choice.
 """
@@ -276,9 +276,7 @@ class _Search:
     def _layers_are_tried(self) -> bool:
         n, k = self.rows.train.shape
         most = method_of("gaussianization").most_latents
-        return self.settings.base == "layers" or (
-            1 < k <= (most or k) and n >= FEWEST_LAYER_ROWS
-        )
+        return self.settings.base == "layers" or (1 < k <= (most or k) and n >= FEWEST_LAYER_ROWS)
 
 
 def through(base: LayeredBase | None, rows: Tensor) -> Tensor:

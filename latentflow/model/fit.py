@@ -162,9 +162,7 @@ def fit_flow(
     picked = request.rows(preprocessor.n_flow, split.role)
     with one_thread():
         rows = _whitened_rows(preprocessor, X, split, settings, device)
-        plan = plan_training(
-            *rows.train.shape, **{name: getattr(settings, name) for name in PLAN_SETTINGS}
-        )
+        plan = plan_training(*rows.train.shape, **{name: getattr(settings, name) for name in PLAN_SETTINGS})
         generator = Generator(device).manual_seed(settings.seed)
         chain = train_chain(rows, plan, settings, generator=generator, progress=progress)
         grid = _grid(chain, rows, plan, settings)
@@ -226,12 +224,16 @@ def _whitened_rows(
     )
 
 
-def _grid(chain: TrainedChain, rows: WhitenedRows, plan: TrainingPlan, settings: FitSettings) -> CalibratedGrid | None:
+def _grid(
+    chain: TrainedChain, rows: WhitenedRows, plan: TrainingPlan, settings: FitSettings
+) -> CalibratedGrid | None:
     """The grid of the flow from its start on; None where it is the identity."""
     if isinstance(chain.denoiser, StandardNormal):
         return None
     ends = chain.sigma_min, plan.sigma_max
-    return calibrated_grid(chain.denoiser, through(chain.base, rows.train), ends, settings.accuracy, settings.solver)
+    return calibrated_grid(
+        chain.denoiser, through(chain.base, rows.train), ends, settings.accuracy, settings.solver
+    )
 
 
 def _record(
@@ -257,7 +259,9 @@ def _record(
         "steps": training.steps,
         "stopped": training.stopped,
         "training_seconds": training.seconds,
-        "network": {"structure": training.structure if isinstance(chain.denoiser, NetworkDenoiser) else "none"},
+        "network": {
+            "structure": training.structure if isinstance(chain.denoiser, NetworkDenoiser) else "none"
+        },
         "chain": chain.choice,
         "device": str(rows.train.device),
     }

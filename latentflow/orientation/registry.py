@@ -148,8 +148,8 @@ _METHODS = (
         "latentflow.orientation.methods:base",
         origin="the coordinates of the base under the flow",
         label="the coordinates of the base, linear ICA or a few layers of it",
-        assumption="the data are independent sources, of which at most one is Gaussian, behind linear mixing or as many "
-        "layers of it as the base has",
+        assumption="the data are independent sources, of which at most one is Gaussian, behind linear mixing or as "
+        "many layers of it as the base has",
         own_model="base",
     ),
     OrientationMethod(

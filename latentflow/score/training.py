@@ -98,13 +98,15 @@ class Training:
         self._batches = _batches(rows, draw_rows if redraw else None, plan.batch_size, generator)
         self._judge = Validation(validation, plan, generator)
         self._plan, self._progress = plan, progress
-        self._clock = Clock(plan) if after is None else after._clock
+        self._clock: Clock = Clock(plan) if after is None else after._clock
         self._curve: dict[str, list[float]] = (
             {"step": [], "train_loss": [], "validation_loss": []} if after is None else after._curve
         )
-        network = FAMILIES[DEFAULT_FAMILY].fresh(rows.shape[1], plan, Generator().manual_seed(seed))
+        fresh = FAMILIES[DEFAULT_FAMILY].fresh
+        assert fresh is not None
+        network = fresh(rows.shape[1], plan, Generator().manual_seed(seed))
         steps = 0 if after is None else after._trainer.steps
-        self._trainer = Trainer(network.to(rows.device), plan, generator, steps=steps)
+        self._trainer: Trainer = Trainer(network.to(rows.device), plan, generator, steps=steps)
 
     def advance(self, share: float) -> None:
         """Train up to a share of the whole, or until it over-fits; validate and report."""
@@ -119,9 +121,7 @@ class Training:
                     self._curve[name].append(value)
             if self._progress is not None and clock.report_due():
                 latest = self._curve["validation_loss"][-1] if self._curve["step"] else math.nan
-                self._progress(
-                    Progress(step, self._plan.steps, trainer.loss(), latest, *clock.rates(step))
-                )
+                self._progress(Progress(step, self._plan.steps, trainer.loss(), latest, *clock.rates(step)))
 
     def gain_over_normal(self) -> tuple[float, float]:
         """By how much the loss is below that of F = 0, the field of N(0, I), and the standard error of that."""

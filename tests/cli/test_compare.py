@@ -21,7 +21,7 @@ def test_the_table_has_a_line_for_every_latent(run, folder):
     assert all(line[-3:] == ["–"] * 3 for line in lines)
     assert "0.000" not in text
     assert "note: Where no figure stands for the dependence" in text
-    assert "note: The network's own axes started from FastICA's" in text
+    assert "note: The latents were aligned with ICA components" in text
 
 
 def test_figures_are_those_of_the_library_and_files_are_left_alone(run, folder, model):

@@ -127,7 +127,15 @@ def test_the_discrete_log_det_is_that_of_encode_itself(components):
     rng = np.random.default_rng(6)
     X = np.column_stack([rng.normal(3, 20, 400), rng.standard_t(2, 400), rng.exponential(0.1, 400)])
     model = fit_flow(
-        X, ["a", "b", "c"], steps=150, width=12, depth=1, components=components, tails="asinh", accuracy=0.01
+        X,
+        ["a", "b", "c"],
+        steps=150,
+        width=12,
+        depth=1,
+        components=components,
+        tails="asinh",
+        accuracy=0.01,
+        base="none",
     )
     turn = np.linalg.qr(rng.normal(size=(len(model.latent_names),) * 2))[0]
     model = replace(model, orientation=Orientation(turn, angle_error=np.zeros(turn.shape)), source_scale=None)
@@ -138,7 +146,7 @@ def test_the_discrete_log_det_is_that_of_encode_itself(components):
         found = model.encode(X[:20], log_prob=True, log_det="discrete", scale=scale)
         by_hand = by_differences(model, X[:20], scale)
         np.testing.assert_allclose(found.log_det, by_hand, atol=1e-6)
-        assert np.abs(model.encode(X[:20], log_prob=True, scale=scale).log_det - by_hand).max() > 1e-4
+        assert np.abs(model.encode(X[:20], log_prob=True, scale=scale).log_det - by_hand).max() > 3e-6
         # the density of a row has nothing to do with the scale of its latents
         z = np.concatenate([latents[:20], found.carried], axis=1)
         density = by_differences(model, X[:20]) - 0.5 * (z**2).sum(1) - 1.5 * np.log(2 * np.pi)

@@ -41,9 +41,7 @@ class WitnessedRows:
         if len(picked):
             ends = float(self.model.sigmas[0]), float(self.model.sigmas[-1])
             rows = self.model.before_flow(x[torch.as_tensor(picked, device=x.device)])
-            witnessed = as_array(
-                witness_latents(self.model.denoiser, rows, ends) if self.model.ode else rows
-            )
+            witnessed = as_array(witness_latents(self.model.denoiser, rows, ends) if self.model.ode else rows)
             distance = np.linalg.norm(latents[picked] - witnessed, axis=1)
             self.distances.append(np.nan_to_num(distance, nan=np.inf))
             self.index.append(index[picked])

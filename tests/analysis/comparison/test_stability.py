@@ -134,7 +134,7 @@ def test_a_run_says_how_it_was_turned_and_whether_by_fastica(model, found, fits)
     other = replace(model, orientation=turned)
     runs = module._runs([model, other], np.zeros((20, 2)), np.random.default_rng(0), 10, None)
     assert [(run.orientation, run.anchored) for run in runs] == [
-        (model.orientation.method, False),
+        (model.orientation.method, model.orientation.method == "ica"),
         ("metric", True),
     ]
 
