@@ -12,6 +12,10 @@ import numpy as np
 import pytest
 import torch
 
+from latentflow.base.based_flow import BasedFlow
+from latentflow.base.layers import LayeredBase
+from latentflow.base.monotone import Curves
+from latentflow.base.splines import MonotoneSplines
 from latentflow.bijection import Bijection, Chain, Leading
 from latentflow.components.source_scale import SourceScale
 from latentflow.data.preprocess import Preprocessor
@@ -137,6 +141,32 @@ def fitted_flow(scale_of: str) -> Case:
     return Case(Chain((model.preprocessor, onwards)), rows[:8], accuracy=1e-8, checks=("forward",))
 
 
+def layers(number: int) -> LayeredBase:
+    """Matrices and splines drawn at random, their determinants positive."""
+    rng = np.random.default_rng(number)
+    matrices, splines = [], []
+    for _ in range(number):
+        matrix = np.eye(3) + 0.4 * rng.normal(size=(3, 3))
+        matrices.append(torch.as_tensor(matrix if np.linalg.det(matrix) > 0 else matrix[::-1].copy()))
+        at, value = (np.sort(rng.normal(size=(3, 9)), axis=1) for _ in range(2))
+        splines.append(MonotoneSplines.through(Curves(at, value, 0.5 * rng.normal(size=(3, 9)))))
+    return LayeredBase(matrices, splines).requires_grad_(False)
+
+
+def behind_a_base(number: int, log_det: str = "discrete", flow: ProbabilityFlow | None = None) -> Case:
+    accuracy, volume = (1e-11, 1e-6) if flow is None else (1e-8, 1e-5)
+    return Case(FlowMap(BasedFlow(layers(number), flow), log_det), normal(12, 3), accuracy, volume)
+
+
+def plane_in_space() -> ProbabilityFlow:
+    law = MixtureOracle(
+        torch.ones(2, dtype=torch.float64),
+        torch.tensor([[-0.8, 0.0, 0.0], [0.8, 0.3, 0.0]], dtype=torch.float64),
+        0.4 * torch.eye(3, dtype=torch.float64).expand(2, 3, 3),
+    )
+    return ProbabilityFlow(law, log_uniform_grid(0.05, 12.0, 24))
+
+
 MAPS: dict[str, Callable[[], Case]] = {
     "tails of a column": column,
     "tails": tails,
@@ -147,6 +177,9 @@ MAPS: dict[str, Callable[[], Case]] = {
     "flow": lambda: flow("continuous", 1e-3),
     "flow, discrete": lambda: flow("discrete", 1e-6),
     "flow, single precision": lambda: flow("discrete", 1e-2, dtype=torch.float32),
+    "base of one layer": lambda: behind_a_base(1),
+    "base of three layers": lambda: behind_a_base(3, "continuous"),
+    "flow behind a base": lambda: behind_a_base(2, flow=plane_in_space()),
     "orientation": orientation,
     "source scale": source_scale,
     "leading columns": lambda: Case(Leading(scale(), 2), normal(20, 4), accuracy=1e-11),

@@ -105,7 +105,8 @@ class LayeredBase(nn.Module):
     def from_state(cls, arrays: Mapping[str, Any]) -> LayeredBase:
         """The layers that :meth:`state` wrote."""
         parts = ("first", "log_widths", "log_heights", "log_slopes")
-        matrices, splines = [], []
+        matrices: list[Tensor] = []
+        splines: list[MonotoneSplines] = []
         while f"matrices.{len(matrices)}" in arrays:
             own = f"splines.{len(matrices)}"
             splines.append(MonotoneSplines(*(torch.as_tensor(arrays[f"{own}.{part}"]) for part in parts)))

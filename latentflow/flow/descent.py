@@ -25,6 +25,9 @@ CALIBRATION_ROWS, CALIBRATION_NUMBERS = 768, 16_384
 EVEN_ROWS, WORST_ROWS, DESCENT_NUMBERS = 64, 32, 6_144
 #: Rows that decide on the converged solution, and rows whose two log|det| are compared.
 DECIDING_ROWS, LOG_DET_ROWS = 128, 128
+#: Numbers (rows × columns) of the rows at which folds are looked for: of ten thousand rows a handful may fold where
+#: none of the few hundred that calibrate does. They come in parts of so many rows, up to the first that folds.
+FOLD_NUMBERS, FOLD_ROWS = 25_000, 1_000
 #: Accuracy down to which networks are evaluated in single precision.
 SINGLE = 1e-5
 #: Steps with which the converged solution is sought first, for a tolerance of 1e-4, and the most; how often the first
@@ -42,6 +45,8 @@ class CalibrationObjective:
         In the precision that the accuracy asks for; states are in double precision.
     start, target : Tensor, shape (n, d)
         States at the start of the grid, and converged solutions at its end.
+    many : Tensor, shape (m, d)
+        More rows, at which folds are looked for.
     ends : (float, float)
     accuracy : float
     """
@@ -49,6 +54,7 @@ class CalibrationObjective:
     denoiser: Denoiser
     start: Tensor
     target: Tensor
+    many: Tensor
     ends: tuple[float, float]
     accuracy: float
 
@@ -64,7 +70,8 @@ class CalibrationObjective:
         rows = evenly(x, max(64, min(CALIBRATION_ROWS, CALIBRATION_NUMBERS // x.shape[1]))).double()
         target = _converged(denoiser, rows, ends, 0.3 * accuracy)
         solved = target.isfinite().all(1)
-        return cls(denoiser, rows[solved] / math.sqrt(1 + ends[0] ** 2), target[solved], ends, accuracy)
+        many = evenly(x, max(len(rows), FOLD_NUMBERS // x.shape[1])).double()
+        return cls(denoiser, rows[solved] / math.sqrt(1 + ends[0] ** 2), target[solved], many, ends, accuracy)
 
     def errors(self, draft: Draft) -> Tensor:
         """‖z − z*‖ of each row, shape (n,); infinite where z is not finite."""
@@ -86,8 +93,9 @@ class CalibrationObjective:
 
     def folds(self, draft: Draft) -> bool:
         """Whether the discrete map turns space over at a row: the determinant of its Jacobian is not positive."""
-        sign = self.flow(draft).encode_with_discrete_log_det(self._rows)[1]
-        return bool((sign <= 0).any())
+        flow = self.flow(draft)
+        parts = (self._rows, *self.many.split(FOLD_ROWS))
+        return any(bool((flow.encode_with_discrete_log_det(part)[1] <= 0).any()) for part in parts)
 
     def log_det_gap(self, draft: Draft) -> float | None:
         """Mean |difference| in nats of the log|det| of the discrete map and the continuous one, on some rows.

@@ -2,9 +2,9 @@
 
 The flow is trained on the whitened rows for the first half of the steps. Then log p of the validation rows, paired,
 holds it against linear ICA with free densities and against a few layers of it (:mod:`latentflow.base.layers`). Where
-one of these is ahead it becomes the base, and the second half trains a flow on what it leaves; else the flow goes on as it
-is. In the end the flow stays only if it gains clearly on the base alone: a tie goes to the simpler chain. So the model
-is no worse than linear ICA, up to the error of the choice.
+one of these is ahead it becomes the base, and the second half trains a flow on what it leaves; else the flow goes on as
+it is. In the end the flow stays only if it gains clearly on the base alone: a tie goes to the simpler chain. So the
+model is no worse than linear ICA, up to the error of the choice.
 """
 
 from __future__ import annotations

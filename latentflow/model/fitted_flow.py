@@ -139,7 +139,7 @@ class FittedFlow:
         return self.ode
 
     def before_flow(self, x: Tensor) -> Tensor:
-        """Whitened rows as the probability flow itself takes them, on the coordinates of the base, shape (n, k) both."""
+        """Whitened rows on the coordinates that the probability flow itself takes, of the base, shape (n, k) both."""
         return x if self.base is None else BasedFlow(self.base, None).encode(x)
 
     @property
