@@ -67,6 +67,8 @@ def _of_model(file: Path) -> tuple[dict[str, Any], list[str]]:
 
 def _flow(model: FittedFlow) -> str:
     """Solver and grid, and the error of latents and how far two log|det| are apart, where that was measured."""
+    if model.ode is None:
+        return "the identity: the base is the whole map"
     grid = model.record.get("grid")
     facts = f"{len(model.sigmas) - 1} steps of {model.solver}, "
     if model.blend_weights is not None:

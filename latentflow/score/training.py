@@ -134,7 +134,7 @@ class Training:
     def finish(self) -> tuple[NetworkDenoiser, TrainingRecord]:
         """The denoiser that is kept, and how it was trained."""
         clock, trainer = self._clock, self._trainer
-        stopped = "all steps done"
+        stopped = "all steps done" if clock.share(trainer.steps) >= 1 else "nothing gained on the base"
         if trainer.overfits:
             stopped = "validation loss rose"
         elif clock.out_of_time(trainer.steps):

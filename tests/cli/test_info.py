@@ -62,3 +62,16 @@ def test_samples_and_text_files(run, tmp_path):
 def test_a_file_of_neither_kind_is_one_line(run, tmp_path):
     (tmp_path / "a.pdf").write_bytes(b"%PDF-1.7 and more")
     assert run("info", tmp_path / "a.pdf", code=2).stderr.count("\n") == 1
+
+
+def test_a_model_that_is_a_base_alone_says_so(run, tmp_path, write_table, tiny_rows):
+    data = write_table(tmp_path / "data.h5", tiny_rows(900))
+    told = run("fit", data, "--steps=60", "--width=8", "--depth=1", "--base=ica", "--device=cpu").stdout
+    assert "base        linear ICA with free densities; no flow follows it" in told
+    assert "network     none" in told
+    told = run("info", tmp_path / "data.latentflow.safetensors").stdout
+    assert "the identity: the base is the whole map" in told
+    run("trajectory-report", data, "--rows=60")
+    assert (tmp_path / "data.trajectories.html").is_file()
+    report = run("independence-report", data, "--n-boot=50").stdout
+    assert "base (asked for auto)" in report

@@ -32,6 +32,7 @@ def model_lines(model: FittedFlow) -> list[str]:
             f"{record['n_train']} train, {record['n_validation']} validate, {record['n_held_out']} held out "
             f"({split['mode']} split)",
         ),
+        *_base_lines(model),
         field(
             "network",
             f"{record['network']['structure']}; preset {record['preset']}, seed {record['seed']}",
@@ -42,6 +43,18 @@ def model_lines(model: FittedFlow) -> list[str]:
             f"validation loss {min(losses):.4f}",
         ),
     ]
+
+
+def _base_lines(model: FittedFlow) -> list[str]:
+    """What the base is, and whether a flow follows it; nothing where there is none."""
+    if model.base is None:
+        return []
+    layers = model.base.layers
+    small = "linear ICA with free densities" if layers == 1 else f"{layers} layers of linear ICA"
+    after = (
+        "a flow follows it" if model.ode else "no flow follows it, as validation rows show no gain from one"
+    )
+    return [field("base", f"{small}; {after}")]
 
 
 def orientation_lines(model: FittedFlow) -> list[str]:
