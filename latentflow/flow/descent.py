@@ -28,6 +28,8 @@ DECIDING_ROWS, LOG_DET_ROWS = 128, 128
 #: Numbers (rows × columns) of the rows at which folds are looked for: of ten thousand rows a handful may fold where
 #: none of the few hundred that calibrate does. They come in parts of so many rows, up to the first that folds.
 FOLD_NUMBERS, FOLD_ROWS = 25_000, 1_000
+#: A coarser accuracy than this buys speed at the risk of a fold, and only the rows that calibrate are looked at.
+FOLD_ACCURACY = 1e-4
 #: Accuracy down to which networks are evaluated in single precision.
 SINGLE = 1e-5
 #: Steps with which the converged solution is sought first, for a tolerance of 1e-4, and the most; how often the first
@@ -70,7 +72,8 @@ class CalibrationObjective:
         rows = evenly(x, max(64, min(CALIBRATION_ROWS, CALIBRATION_NUMBERS // x.shape[1]))).double()
         target = _converged(denoiser, rows, ends, 0.3 * accuracy)
         solved = target.isfinite().all(1)
-        many = evenly(x, max(len(rows), FOLD_NUMBERS // x.shape[1])).double()
+        looked_at = FOLD_NUMBERS // x.shape[1] if accuracy <= FOLD_ACCURACY else 0
+        many = evenly(x, looked_at).double()
         return cls(denoiser, rows[solved] / math.sqrt(1 + ends[0] ** 2), target[solved], many, ends, accuracy)
 
     def errors(self, draft: Draft) -> Tensor:

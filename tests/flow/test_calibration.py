@@ -1,6 +1,7 @@
 """A calibrated grid keeps its accuracy on rows that it has not seen, and never folds."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -282,6 +283,17 @@ def test_a_fold_is_seen_where_rows_change_their_order():
     assert seen == sorted(seen, reverse=True)
     assert seen[0]
     assert not seen[-1]
+
+
+def test_a_fold_is_seen_at_rows_that_do_not_calibrate():
+    law, x = bimodal(), torch.linspace(-1.3, 1.3, 2000, dtype=torch.float64)[:, None]
+    fine, coarse = (CalibrationObjective.of(law, x, ENDS, accuracy) for accuracy in (1e-4, 1e-2))
+    assert (len(fine.many), len(coarse.many)) == (2000, 0)
+    draft = by_hand(ENDS, 12)
+    apart = coarse.start.abs().squeeze() > 1.2
+    calm = replace(coarse, start=coarse.start[apart], target=coarse.target[apart])
+    assert not calm.folds(draft)
+    assert replace(calm, many=fine.many).folds(draft)
 
 
 def test_a_calibrated_grid_does_not_fold_at_its_rows(hasty):
