@@ -286,7 +286,7 @@ def _more_bands(rows: int, count: int, rate: float, rng: np.random.Generator) ->
 
 def _blinks(rows: int, rate: float, rng: np.random.Generator) -> Array:
     """Hann windows, each somewhere in its own stretch of the recording, apart from the next."""
-    length = max(int(round(BLINK * rate)), 3)
+    length = max(round(BLINK * rate), 3)
     count = max(1, round(rows / rate / BETWEEN_BLINKS))
     series, window = np.zeros(rows), np.hanning(length + 2)[1:-1]
     for stretch in np.array_split(np.arange(rows), count):
